@@ -1,1 +1,31 @@
-//! history.
+//! The operation model, well-formedness and history formats of Perjury.
+//!
+//! A *history* is the ordered record of what clients asked of a cluster, what it answered, and what was done to it
+//! meanwhile. The vocabulary is Jepsen's: an operation is *invoked* by a process and completes as *ok* (it definitely
+//! happened), *fail* (it definitely did not) or *info* (unknown: it may have happened, or may happen later).
+//!
+//! Two representations exist, on purpose:
+//! - [`Event`]: one row, owned and readable. Recorders write it, pages show it.
+//! - [`History`]: all rows in columns, keys and values interned, about 16 bytes for each polled record. Checkers read
+//!   it, so that ten million operations fit into memory.
+//!
+//! This crate is pure: readers take `std::io::BufRead`, nothing here opens a file, reads a clock or draws a number.
+#![warn(clippy::disallowed_methods)]
+
+pub mod columns;
+pub mod config;
+pub mod event;
+pub mod header;
+pub mod intern;
+pub mod wellformed;
+
+mod event_json;
+
+pub use columns::{Extra, History, HistoryBuilder, MopRef, PollRef, RecordsRef};
+pub use config::{Acks, Configuration, IsolationLevel, SubVia};
+pub use event::{
+    Event, F, Kind, Mop, OpError, Payload, PolledKey, Process, Record, RecordMeta, Scalar,
+};
+pub use header::{FORMAT, Header};
+pub use intern::{KeyId, ValueId};
+pub use wellformed::{Problem, ProblemKind};
