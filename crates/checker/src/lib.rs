@@ -1,1 +1,5 @@
 //! checker.
+#![warn(clippy::disallowed_methods)]
+
+pub(crate) mod index;
+pub(crate) mod par;

@@ -48,6 +48,8 @@ pub struct History {
     pub header: Header,
     /// Whether the last line was torn and left out, as after a crash of the recorder.
     pub torn: bool,
+    /// How many bytes of a torn last line were left out; 0 when it is not torn.
+    pub torn_bytes: u64,
     times: Vec<i64>,
     processes: Vec<i64>,
     kinds: Vec<Kind>,
@@ -60,7 +62,8 @@ pub struct History {
     offsets: Vec<i64>,
     values: Vec<i64>,
     metas: Vec<(u32, RecordMeta)>,
-    extras: Vec<(u32, Extra)>,
+    extra_rows: Vec<(u32, u32)>,
+    extras: Vec<Extra>,
     keys: Interner,
     value_table: ValueTable,
     invocations: u64,
@@ -232,8 +235,12 @@ impl History {
 
     /// What row `i` has beside its micro-operations, if anything.
     pub fn extra(&self, i: usize) -> Option<&Extra> {
-        let at = self.extras.binary_search_by_key(&i, |(row, _)| *row as usize).ok()?;
-        Some(&self.extras[at].1)
+        // Histories in which every row has one are common (foreign ones), and so are those in which few rows do.
+        let at = match self.extra_rows.get(i) {
+            Some((row, _)) if *row as usize == i => i,
+            _ => self.extra_rows.binary_search_by_key(&i, |(row, _)| *row as usize).ok()?,
+        };
+        Some(&self.extras[self.extra_rows[at].1 as usize])
     }
 
     /// The keys of an assign or subscribe.
@@ -351,8 +358,14 @@ pub struct HistoryBuilder {
     history: History,
     open: FxHashMap<u32, u32>,
     f_ids: FxHashMap<F, u8>,
+    row_keys: usize,
+    row_values: usize,
     full: bool,
 }
+
+/// An [`Extra`] that several rows of one history share: see [`HistoryBuilder::share`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtraId(u32);
 
 /// Everything of a row but its micro-operations.
 #[derive(Debug, Clone)]
@@ -427,9 +440,37 @@ impl HistoryBuilder {
         KeyId(self.history.keys.intern(key))
     }
 
+    /// The number of this integer key.
+    pub fn int_key(&mut self, key: i64) -> KeyId {
+        KeyId(self.history.keys.intern_int(key))
+    }
+
+    /// The number of this text key; allocates only when it is new.
+    pub fn str_key(&mut self, key: &str) -> KeyId {
+        KeyId(self.history.keys.intern_str(key))
+    }
+
     /// The code of this value.
     pub fn value(&mut self, value: &Scalar) -> ValueId {
         self.history.value_table.intern(value)
+    }
+
+    /// The code of this integer value.
+    pub fn int_value(&mut self, value: i64) -> ValueId {
+        self.history.value_table.intern_int(value)
+    }
+
+    /// The code of this text value; allocates only when it is new.
+    pub fn str_value(&mut self, value: &str) -> ValueId {
+        self.history.value_table.intern_str(value)
+    }
+
+    /// Stores an extra once, for any number of rows finished by [`finish_row_shared`](Self::finish_row_shared). One
+    /// that no row uses costs memory and nothing else.
+    pub fn share(&mut self, extra: Extra) -> ExtraId {
+        let id = self.small(self.history.extras.len());
+        self.history.extras.push(extra);
+        ExtraId(id)
     }
 
     /// Appends an unanswered send to the row under way.
@@ -482,8 +523,11 @@ impl HistoryBuilder {
         }
     }
 
-    /// Drops the micro-operations of the row under way, as when the rest of its line turns out to be bad.
+    /// Drops the micro-operations of the row under way and the keys and values that only it named, as when the rest
+    /// of its line turns out to be bad.
     pub fn abandon_row(&mut self) {
+        self.history.keys.truncate(self.row_keys);
+        self.history.value_table.truncate(self.row_values);
         let keep = self.history.mop_ends.last().map_or(0, |e| *e as usize);
         let first_group = self.history.mops[keep..].iter().find_map(|m| match m {
             MopRow::PollDone { first, .. } => Some(*first as usize),
@@ -505,18 +549,31 @@ impl HistoryBuilder {
 
     /// Ends the row under way and gives its index. Pairs a completion with the open invocation of its process.
     pub fn finish_row(&mut self, row: Row) -> usize {
+        let extra = row.extra.map(|e| self.share(*e));
+        self.finish_row_shared(row.time, row.process, row.kind, row.f, extra)
+    }
+
+    /// Ends the row under way as [`finish_row`](Self::finish_row) does, with an extra that other rows may have too.
+    pub fn finish_row_shared(
+        &mut self,
+        time: Option<i64>,
+        process: Option<Process>,
+        kind: Kind,
+        f: F,
+        extra: Option<ExtraId>,
+    ) -> usize {
         let index = self.history.kinds.len();
         let at = self.small(index);
-        let f = self.f_id(row.f);
-        let process = match row.process {
+        let f = self.f_id(f);
+        let code = match process {
             None => PROCESS_NONE,
             Some(Process::Nemesis) => PROCESS_NEMESIS,
             Some(Process::Cluster) => PROCESS_CLUSTER,
             Some(Process::Client(n)) => i64::from(n),
         };
         let mut pair = NO_PAIR;
-        if let Some(Process::Client(p)) = row.process {
-            if row.kind == Kind::Invoke {
+        if let Some(Process::Client(p)) = process {
+            if kind == Kind::Invoke {
                 self.open.insert(p, at);
                 self.history.invocations += 1;
             } else if let Some(j) = self.open.remove(&p) {
@@ -524,17 +581,19 @@ impl HistoryBuilder {
                 self.history.pairs[j as usize] = at;
             }
         }
+        let mops = self.small(self.history.mops.len());
         let h = &mut self.history;
-        h.times.push(row.time.unwrap_or(NONE));
-        h.processes.push(process);
-        h.kinds.push(row.kind);
+        h.times.push(time.unwrap_or(NONE));
+        h.processes.push(code);
+        h.kinds.push(kind);
         h.fs.push(f);
         h.pairs.push(pair);
-        if let Some(extra) = row.extra {
-            h.extras.push((at, *extra));
+        if let Some(ExtraId(id)) = extra {
+            h.extra_rows.push((at, id));
         }
-        let mops = self.small(self.history.mops.len());
-        self.history.mop_ends.push(mops);
+        h.mop_ends.push(mops);
+        self.row_keys = h.keys.len();
+        self.row_values = h.value_table.len();
         index
     }
 
@@ -553,9 +612,10 @@ impl HistoryBuilder {
         self.full
     }
 
-    /// Marks that the last line was torn.
-    pub fn mark_torn(&mut self) {
+    /// Marks that the last line was torn: this many of its bytes were left out.
+    pub fn mark_torn(&mut self, bytes: u64) {
         self.history.torn = true;
+        self.history.torn_bytes = bytes;
     }
 
     /// The history.

@@ -176,7 +176,8 @@ pub(crate) fn op_error(value: Value) -> OpError {
     }
 }
 
-fn is_kafka_mop(value: &Value) -> bool {
+/// Whether this is named like a Kafka micro-operation.
+pub(crate) fn is_kafka_mop(value: &Value) -> bool {
     matches!(value.get(0).and_then(Value::as_str), Some("send" | "poll"))
 }
 
@@ -184,7 +185,11 @@ fn is_scalar(value: &Value) -> bool {
     value.is_i64() || value.is_string()
 }
 
-fn scalar(value: &Value) -> Result<Scalar, String> {
+/// The scalar that a JSON value stands for.
+///
+/// # Errors
+/// A sentence, when it is null, an array or an object.
+pub(crate) fn scalar(value: &Value) -> Result<Scalar, String> {
     match value {
         Value::String(s) => Ok(Scalar::Str(s.as_str().into())),
         Value::Number(n) if n.is_i64() => Ok(Scalar::Int(n.as_i64().unwrap_or_default())),
@@ -246,10 +251,16 @@ fn polled(value: &Value) -> Result<Mop, String> {
 /// The key that a JSON object's field name stands for: JSON knows only strings there, so a canonical decimal integer
 /// is an integer key.
 pub(crate) fn json_key(name: &str) -> Scalar {
-    match name.parse::<i64>() {
-        Ok(i) if i.to_string() == name => Scalar::Int(i),
-        _ => Scalar::Str(name.into()),
-    }
+    integer_key(name).map_or_else(|| Scalar::Str(name.into()), Scalar::Int)
+}
+
+/// The integer whose canonical decimal form this is.
+pub(crate) fn integer_key(name: &str) -> Option<i64> {
+    let digits = name.strip_prefix('-').unwrap_or(name);
+    let canonical = digits != "0" || digits.len() == name.len();
+    let leading_zero = digits.len() > 1 && digits.starts_with('0');
+    let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (canonical && !leading_zero && all_digits).then(|| name.parse().ok()).flatten()
 }
 
 fn record(value: &Value) -> Result<Record, String> {

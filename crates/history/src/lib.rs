@@ -17,15 +17,21 @@ pub mod config;
 pub mod event;
 pub mod header;
 pub mod intern;
+pub mod jsonl;
 pub mod wellformed;
 
 mod event_json;
+mod lines;
+mod read_error;
 
-pub use columns::{Extra, History, HistoryBuilder, MopRef, PollRef, RecordsRef};
+pub use columns::{Extra, ExtraId, History, HistoryBuilder, MopRef, PollRef, RecordsRef};
 pub use config::{Acks, Configuration, IsolationLevel, SubVia};
 pub use event::{
     Event, F, Kind, Mop, OpError, Payload, PolledKey, Process, Record, RecordMeta, Scalar,
 };
 pub use header::{FORMAT, Header};
 pub use intern::{KeyId, ValueId};
+pub use jsonl::ReadOptions;
+pub use lines::LINE_BYTES_MAX;
+pub use read_error::{ReadError, ReadErrorKind};
 pub use wellformed::{Problem, ProblemKind};

@@ -1,1 +1,36 @@
-//! store.
+//! Run directories: what a run leaves on disk, written so that a crash leaves nothing half done, and read so that no
+//! broken directory hides the others.
+//!
+//! ```text
+//! store/
+//!   latest -> <name>/<time>            the newest run of all
+//!   <name>/
+//!     latest -> <time>                 the newest run of this name
+//!     <YYYYMMDDTHHMMSS.mmmZ>/
+//!       status.json                    who writes here, since when, and how it ended
+//!       plan.json                      the resolved plan
+//!       history.jsonl                  header and events, appended while the run lasts
+//!       report.json                    what the checker says of it
+//!       nodes/<n>/stdout.log …         what each node printed, each line after its RFC 3339 time
+//! ```
+//!
+//! The directories are the truth: there is no index to keep, a directory that is copied in appears, and one that is
+//! removed is gone. Everything read from a run directory is treated as a stranger's: identifiers cannot leave the store,
+//! symbolic links inside a run are not followed, sizes are bounded.
+
+mod atomic;
+mod error;
+mod id;
+mod logs;
+mod run_dir;
+mod status;
+mod store;
+mod summary;
+
+pub use error::StoreError;
+pub use id::{BadId, RunId};
+pub use logs::{LogLine, LogQuery, Stream, read_logs};
+pub use run_dir::{FileEntry, RunDir};
+pub use status::{StatusFile, WriterState};
+pub use store::{Run, Store};
+pub use summary::{AnomalyView, ReportView, RunStatus, RunSummary};

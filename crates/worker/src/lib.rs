@@ -1,1 +1,18 @@
-//! worker.
+//! The worker: workloads against a real cluster, recorded as a history.
+//!
+//! This is the only crate that links rdkafka and reads a clock for operations. It never depends on the checker: a
+//! recorder must not know how it is judged.
+//!
+//! Flow: a [`plan::WorkerPlan`] gives each thread a seeded stream of operations ([`generator`]); a [`session`] turns
+//! them into invocations and completions of librdkafka calls ([`client`], [`outcome`]); the [`recorder`] puts each
+//! event on disk before anything else happens; the [`nemesis`] breaks the cluster on the plan's schedule.
+
+pub mod client;
+pub mod generator;
+pub mod outcome;
+pub mod payload;
+pub mod plan;
+pub mod progress;
+pub mod queue;
+pub mod recorder;
+pub mod session;

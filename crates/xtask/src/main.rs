@@ -1,2 +1,46 @@
-//! xtask.
-fn main() {}
+//! Developer habits: `cargo xtask demo | test | web | tidy | bench`.
+//!
+//! Every command installs or builds what it needs through package managers and says so before it does.
+#![expect(clippy::print_stdout, reason = "a developer's tool talks to its terminal")]
+
+mod bench;
+mod demo;
+mod process;
+mod test;
+mod tidy;
+mod web;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Developer habits of Perjury.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the main job on the embedded cluster, once correct and once with a bug, and serve both reports.
+    Demo(demo::Args),
+    /// Pass all tests: Rust, web, and the report page in a real browser.
+    Test(test::Args),
+    /// Build the pages into web/dist.
+    Web,
+    /// Check the rules of the house that no compiler checks.
+    Tidy,
+    /// Measure checking throughput and memory on generated histories.
+    Bench(bench::Args),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Web => web::build(),
+        Command::Tidy => tidy::run(),
+        Command::Bench(args) => bench::run(&args),
+    }
+}

@@ -1,0 +1,366 @@
+//! Captured output of a node: timestamped files, the last lines in memory, warnings as events.
+
+use crate::events::{ClusterEventKind, EventBus};
+use crate::node::NodeId;
+use crate::sync::locked;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// How many lines of a node are kept in memory, both streams together.
+const RING_LINES: usize = 200;
+/// A longer line is cut into several, so that output without line ends cannot fill the memory.
+const MAX_LINE_BYTES: usize = 16 * 1024;
+/// A warning is cut at this length when it becomes an event.
+const MAX_EVENT_BYTES: usize = 2_000;
+/// How many warnings of a node become events within one window.
+const EVENTS_PER_WINDOW: u32 = 20;
+/// The length of the window for the limit above.
+const EVENT_WINDOW: Duration = Duration::from_secs(1);
+
+/// The stream that a line came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl LogStream {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout.log",
+            Self::Stderr => "stderr.log",
+        }
+    }
+}
+
+/// The severity of a line that is reported as an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// A warning.
+    Warn,
+    /// An error, a fatal message or a panic.
+    Error,
+}
+
+/// The level of a log line at warn or above, judged by the level words that Rust's `tracing`, log4j
+/// and librdkafka-like servers print in capitals near the start of a line; `None` for anything else.
+#[must_use]
+pub fn log_level(line: &str) -> Option<LogLevel> {
+    let head: String = line.chars().take(120).collect();
+    if head.contains("panicked at") {
+        return Some(LogLevel::Error);
+    }
+    head.split(|c: char| !c.is_ascii_alphanumeric()).find_map(|word| match word {
+        "WARN" | "WARNING" => Some(LogLevel::Warn),
+        "ERROR" | "FATAL" | "CRITICAL" => Some(LogLevel::Error),
+        _ => None,
+    })
+}
+
+/// The line without ANSI escape sequences (ECMA-48 control sequences: `ESC [ … final byte`).
+#[must_use]
+pub fn without_colour(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c != '\u{1b}' {
+            plain.push(c);
+        } else if chars.next() == Some('[') {
+            // The final byte of a control sequence lies in 0x40..=0x7e.
+            chars.by_ref().find(|c| ('@'..='~').contains(c));
+        }
+    }
+    plain
+}
+
+/// A line as it is written to a log file: RFC 3339 time with microseconds in UTC, a blank, the text.
+#[must_use]
+pub fn prefixed(at: DateTime<Utc>, line: &str) -> String {
+    format!("{} {line}\n", at.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// The last lines that a node wrote.
+#[derive(Debug, Default)]
+pub struct LogRing {
+    lines: Mutex<VecDeque<String>>,
+}
+
+impl LogRing {
+    fn push(&self, line: String) {
+        let mut lines = locked(&self.lines);
+        if lines.len() == RING_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// The last `count` lines, oldest first, without colour codes. At most 200 are kept.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let lines = locked(&self.lines);
+        lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
+    }
+
+    /// Forgets everything; the files keep it.
+    pub fn clear(&self) {
+        locked(&self.lines).clear();
+    }
+}
+
+/// Limits how many warnings of a node become events.
+#[derive(Debug)]
+struct Limiter {
+    window_start: Instant,
+    emitted: u32,
+    dropped: u64,
+}
+
+/// Where the output of one node goes.
+#[derive(Clone, Debug)]
+pub struct LogCapture {
+    node: NodeId,
+    dir: PathBuf,
+    ring: Arc<LogRing>,
+    events: EventBus,
+    limiter: Arc<Mutex<Limiter>>,
+}
+
+impl LogCapture {
+    /// Captures the output of `node` into `dir` (`stdout.log`, `stderr.log`, appended to).
+    #[must_use]
+    pub fn new(node: NodeId, dir: PathBuf, events: EventBus) -> Self {
+        let limiter = Limiter { window_start: Instant::now(), emitted: 0, dropped: 0 };
+        Self {
+            node,
+            dir,
+            ring: Arc::default(),
+            events,
+            limiter: Arc::new(Mutex::new(limiter)),
+        }
+    }
+
+    /// The last lines of this node.
+    #[must_use]
+    pub fn ring(&self) -> &LogRing {
+        &self.ring
+    }
+
+    /// The folder that holds the log files.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Opens the log file of a stream for appending, making the folder where it is missing.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn open(&self, stream: LogStream) -> io::Result<File> {
+        std::fs::create_dir_all(&self.dir)?;
+        OpenOptions::new().create(true).append(true).open(self.dir.join(stream.file_name()))
+    }
+
+    /// Reads `source` line by line until it ends, into the file, the ring and the events.
+    pub(crate) async fn pump<R: AsyncRead + Unpin>(
+        self,
+        stream: LogStream,
+        source: R,
+        mut file: File,
+    ) {
+        let mut reader = BufReader::new(source);
+        let mut line = Vec::new();
+        let mut write_failed = false;
+        loop {
+            match read_line(&mut reader, &mut line).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(node = %self.node, %error, "output of a node cannot be read");
+                    break;
+                }
+            }
+            let text = String::from_utf8_lossy(&line).into_owned();
+            // A full disk must not block the node on a full pipe, so reading goes on.
+            if let Err(error) = file.write_all(prefixed(Utc::now(), &text).as_bytes())
+                && !std::mem::replace(&mut write_failed, true)
+            {
+                tracing::error!(node = %self.node, %error, "log file of a node cannot be written");
+            }
+            self.keep(stream, &text);
+        }
+    }
+
+    fn keep(&self, stream: LogStream, text: &str) {
+        let plain = without_colour(text);
+        if let Some(level) = log_level(&plain) {
+            self.emit(level, stream, &plain);
+        }
+        self.ring.push(plain);
+    }
+
+    fn emit(&self, level: LogLevel, stream: LogStream, plain: &str) {
+        let dropped = {
+            let mut limiter = locked(&self.limiter);
+            if limiter.window_start.elapsed() >= EVENT_WINDOW {
+                limiter.window_start = Instant::now();
+                limiter.emitted = 0;
+            }
+            if limiter.emitted >= EVENTS_PER_WINDOW {
+                limiter.dropped += 1;
+                return;
+            }
+            limiter.emitted += 1;
+            std::mem::take(&mut limiter.dropped)
+        };
+        if dropped > 0 {
+            self.events
+                .emit(Some(self.node), ClusterEventKind::LogLinesDropped { count: dropped });
+        }
+        let line = plain[..plain.floor_char_boundary(MAX_EVENT_BYTES)].to_owned();
+        self.events.emit(Some(self.node), ClusterEventKind::LogLine { level, stream, line });
+    }
+}
+
+/// Reads the next line without its end into `line`, at most [`MAX_LINE_BYTES`] of it; the rest of a
+/// longer one comes as the next line. `false` at the end of the stream.
+async fn read_line<R: AsyncRead + Unpin>(
+    reader: &mut BufReader<R>,
+    line: &mut Vec<u8>,
+) -> io::Result<bool> {
+    line.clear();
+    loop {
+        let available = reader.fill_buf().await?;
+        if available.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let room = MAX_LINE_BYTES - line.len();
+        let window = &available[..available.len().min(room + 1)];
+        if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+            line.extend_from_slice(&window[..end]);
+            reader.consume(end + 1);
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+            return Ok(true);
+        }
+        let taken = window.len().min(room);
+        line.extend_from_slice(&window[..taken]);
+        reader.consume(taken);
+        if line.len() == MAX_LINE_BYTES {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn capture(dir: &Path) -> (LogCapture, tokio::sync::mpsc::Receiver<crate::ClusterEvent>) {
+        let bus = EventBus::new(Clock::starting_at(Instant::now()));
+        let events = bus.subscribe();
+        (LogCapture::new(NodeId(1), dir.to_path_buf(), bus), events)
+    }
+
+    #[test]
+    fn levels_are_found_by_their_words_only() {
+        let cases = [
+            ("2026-11-01T10:00:00Z  WARN perjury: slow", Some(LogLevel::Warn)),
+            ("[2026-11-01 10:00:00,123] ERROR [Broker id=1] x", Some(LogLevel::Error)),
+            ("[2026-11-01 10:00:00,123] FATAL x", Some(LogLevel::Error)),
+            ("thread 'main' panicked at src/main.rs:3:5:", Some(LogLevel::Error)),
+            ("INFO no error here, no warning either", None),
+            ("INFO FORWARN=1 MYERROR", None),
+            ("", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(log_level(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn colour_codes_are_removed_and_nothing_else() {
+        assert_eq!(without_colour("\u{1b}[2mx\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m é"), "x  WARN é");
+        assert_eq!(without_colour("plain [text]"), "plain [text]");
+        assert_eq!(without_colour("cut \u{1b}["), "cut ");
+    }
+
+    #[test]
+    fn the_prefix_has_microseconds_and_utc() {
+        let at = DateTime::from_timestamp(1_793_500_000, 1_234_567).unwrap();
+        assert_eq!(prefixed(at, "hello"), "2026-11-01T02:26:40.001234Z hello\n");
+    }
+
+    #[tokio::test]
+    async fn every_line_reaches_the_file_and_the_last_ones_the_ring() {
+        let dir = tempfile::tempdir().unwrap();
+        let (capture, mut events) = capture(dir.path());
+        let mut input = String::new();
+        for i in 0..250 {
+            input.push_str(&format!("line {i}\r\n"));
+        }
+        input.push_str("WARN last, without a line end");
+        let file = capture.open(LogStream::Stdout).unwrap();
+        capture.clone().pump(LogStream::Stdout, input.as_bytes(), file).await;
+
+        let text = std::fs::read_to_string(dir.path().join("stdout.log")).unwrap();
+        assert_eq!(text.lines().count(), 251);
+        let (time, rest) = text.lines().nth(7).unwrap().split_once(' ').unwrap();
+        assert!(DateTime::parse_from_rfc3339(time).is_ok(), "{time}");
+        assert_eq!(rest, "line 7");
+        assert_eq!(capture.ring().tail(1000).len(), RING_LINES);
+        assert_eq!(capture.ring().tail(2), ["line 249", "WARN last, without a line end"]);
+        let event = events.try_recv().unwrap();
+        assert!(matches!(event.kind, ClusterEventKind::LogLine { level: LogLevel::Warn, .. }));
+        assert!(events.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_cut_and_bytes_that_are_no_text_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (capture, _events) = capture(dir.path());
+        let mut input = vec![b'x'; MAX_LINE_BYTES * 2 + 5];
+        input.extend_from_slice(b"\n\xff\xfe\n");
+        let file = capture.open(LogStream::Stderr).unwrap();
+        capture.clone().pump(LogStream::Stderr, input.as_slice(), file).await;
+        let lines = capture.ring().tail(10);
+        assert_eq!(
+            lines.iter().map(String::len).collect::<Vec<_>>(),
+            [MAX_LINE_BYTES, MAX_LINE_BYTES, 5, 6]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_warnings_is_limited_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (capture, mut events) = capture(dir.path());
+        for _ in 0..1000 {
+            capture.keep(LogStream::Stderr, "ERROR again");
+        }
+        // The window is over, as if a second had passed.
+        locked(&capture.limiter).window_start -= EVENT_WINDOW;
+        capture.keep(LogStream::Stderr, "ERROR the last");
+        let (mut lines, mut dropped) = (0, 0);
+        while let Ok(event) = events.try_recv() {
+            match event.kind {
+                ClusterEventKind::LogLine { .. } => lines += 1,
+                ClusterEventKind::LogLinesDropped { count } => dropped += count,
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!(lines + dropped, 1001);
+        assert!(dropped > 0 && lines <= 1000);
+    }
+}

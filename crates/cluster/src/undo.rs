@@ -1,0 +1,335 @@
+//! The undo journal: what was done to this machine and not yet taken back.
+//!
+//! Each entry is appended before (a fault) or right after (a started process, whose pid is not
+//! known before) it takes effect, and marked when it is taken back. After a crash [`replay`] takes
+//! back the rest: it lets stopped processes go on and kills left-over ones, each only if pid, start
+//! time and boot still match. The journal is written but not forced to the disk: a crash of this
+//! process keeps it in the page cache, and a crash of the machine ends every process in it anyway.
+
+use crate::node::NodeId;
+use crate::procfs::{ProcessIdentity, boot_id};
+use crate::signal::{self, Delivery, ProcessSignal};
+use crate::sync::locked;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The journal's name within a run directory.
+pub const FILE_NAME: &str = "undo.jsonl";
+/// A longer line is not one of ours.
+const MAX_LINE_BYTES: u64 = 4096;
+
+/// What was done, by what has to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// A process was stopped by SIGSTOP; SIGCONT takes it back.
+    Stopped,
+    /// A process was started; SIGKILL takes it back.
+    Started,
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Entry(UndoEntry),
+    Undone { undone: u64 },
+}
+
+/// Something that has to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoEntry {
+    /// Number of the entry within its journal, ascending from 1.
+    pub seq: u64,
+    /// The kernel's boot identifier: pids mean nothing after a reboot.
+    pub boot: String,
+    /// What was done.
+    pub deed: Deed,
+    /// The node it was done to.
+    pub node: NodeId,
+    /// The process it was done to.
+    pub process: ProcessIdentity,
+}
+
+/// What became of an entry at a replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The entry.
+    pub entry: UndoEntry,
+    /// What was done about it.
+    pub outcome: UndoOutcome,
+}
+
+/// What was done about an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UndoOutcome {
+    /// The process was stopped and goes on.
+    Resumed,
+    /// The process was killed.
+    Killed,
+    /// The process had ended already, or the machine was restarted since.
+    NothingLeft,
+    /// It could not be taken back; the entry stays open.
+    Failed(String),
+}
+
+/// The journal cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("undo journal {}: {source}", path.display())]
+pub struct UndoError {
+    /// The journal.
+    pub path: PathBuf,
+    /// What the file system said.
+    #[source]
+    pub source: io::Error,
+}
+
+#[derive(Debug)]
+struct Writer {
+    file: File,
+    next: u64,
+}
+
+/// A journal that is open for appending.
+#[derive(Debug)]
+pub struct UndoJournal {
+    path: PathBuf,
+    boot: String,
+    writer: Mutex<Writer>,
+}
+
+impl UndoJournal {
+    /// Opens the journal at `path`, made when missing, to append to it.
+    ///
+    /// # Errors
+    /// [`UndoError`] when it cannot be read or written.
+    pub fn open(path: &Path) -> Result<Self, UndoError> {
+        let failed = |source| UndoError { path: path.to_path_buf(), source };
+        let text = read(path)?;
+        let next = text.last + 1;
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        if text.torn {
+            // A line that a crash cut short must not swallow the next one.
+            file.write_all(b"\n").map_err(failed)?;
+        }
+        let writer = Mutex::new(Writer { file, next });
+        Ok(Self { path: path.to_path_buf(), boot: boot_id(), writer })
+    }
+
+    /// Writes down a deed and returns its number, for [`UndoJournal::undone`].
+    ///
+    /// # Errors
+    /// [`UndoError`]; then the deed must not be done.
+    pub fn record(
+        &self,
+        deed: Deed,
+        node: NodeId,
+        process: ProcessIdentity,
+    ) -> Result<u64, UndoError> {
+        let mut writer = locked(&self.writer);
+        let seq = writer.next;
+        let entry = UndoEntry { seq, boot: self.boot.clone(), deed, node, process };
+        self.append(&mut writer.file, &Line::Entry(entry))?;
+        writer.next += 1;
+        Ok(seq)
+    }
+
+    /// Marks a deed as taken back.
+    ///
+    /// # Errors
+    /// [`UndoError`]; a later replay then finds nothing left of it.
+    pub fn undone(&self, seq: u64) -> Result<(), UndoError> {
+        self.append(&mut locked(&self.writer).file, &Line::Undone { undone: seq })
+    }
+
+    fn append(&self, file: &mut File, line: &Line) -> Result<(), UndoError> {
+        let failed = |source| UndoError { path: self.path.clone(), source };
+        let mut bytes = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
+        bytes.push(b'\n');
+        file.write_all(&bytes).map_err(failed)
+    }
+}
+
+struct Contents {
+    open: Vec<UndoEntry>,
+    last: u64,
+    torn: bool,
+}
+
+fn read(path: &Path) -> Result<Contents, UndoError> {
+    let failed = |source| UndoError { path: path.to_path_buf(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Contents { open: Vec::new(), last: 0, torn: false });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut reader = BufReader::new(file);
+    let (mut open, mut last, mut torn) = (BTreeMap::new(), 0, false);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            break;
+        }
+        torn = line.last() != Some(&b'\n');
+        match serde_json::from_slice(&line) {
+            Ok(Line::Entry(entry)) => {
+                last = last.max(entry.seq);
+                open.insert(entry.seq, entry);
+            }
+            Ok(Line::Undone { undone }) => {
+                open.remove(&undone);
+            }
+            Err(error) if line.trim_ascii().is_empty() => drop(error),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "line of the undo journal passed over");
+            }
+        }
+    }
+    Ok(Contents { open: open.into_values().collect(), last, torn })
+}
+
+/// The entries of the journal at `path` that were not taken back; none when there is no journal.
+///
+/// # Errors
+/// [`UndoError`] when it cannot be read.
+pub fn pending(path: &Path) -> Result<Vec<UndoEntry>, UndoError> {
+    Ok(read(path)?.open)
+}
+
+/// Takes back what the journal at `path` has open: stopped processes go on, then left-over ones are
+/// killed. Each entry is marked, so that a second replay finds nothing. The journal must not be in
+/// use by a running cluster, whose nodes this would kill.
+///
+/// # Errors
+/// [`UndoError`] when the journal cannot be read or written.
+pub fn replay(path: &Path) -> Result<Vec<Undone>, UndoError> {
+    let mut open = pending(path)?;
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let journal = UndoJournal::open(path)?;
+    open.sort_by_key(|entry| (entry.deed, entry.seq));
+    let mut report = Vec::with_capacity(open.len());
+    for entry in open {
+        let outcome = take_back(&entry, &journal.boot);
+        if !matches!(outcome, UndoOutcome::Failed(_)) {
+            journal.undone(entry.seq)?;
+        }
+        tracing::info!(node = %entry.node, process = %entry.process, ?outcome, "undone");
+        report.push(Undone { entry, outcome });
+    }
+    Ok(report)
+}
+
+fn take_back(entry: &UndoEntry, boot: &str) -> UndoOutcome {
+    if entry.boot != boot {
+        return UndoOutcome::NothingLeft;
+    }
+    let (signal, done) = match entry.deed {
+        Deed::Stopped => (ProcessSignal::Continue, UndoOutcome::Resumed),
+        Deed::Started => (ProcessSignal::Kill, UndoOutcome::Killed),
+    };
+    match signal::send(entry.process, signal) {
+        Ok(Delivery::Sent) => done,
+        Ok(Delivery::Gone) => {
+            let left = entry.deed == Deed::Started
+                && crate::guard::kill_group_remnants(entry.process);
+            if left { done } else { UndoOutcome::NothingLeft }
+        }
+        Err(error) => UndoOutcome::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command};
+
+    /// A sleeping child that is killed and reaped at the end of its test.
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn start() -> (Self, ProcessIdentity) {
+            let child = Command::new("sleep").arg("600").spawn().unwrap();
+            let identity = ProcessIdentity::of(child.id()).unwrap();
+            (Self(child), identity)
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn replay_takes_back_exactly_what_is_open_and_only_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let (mut stopped_child, stopped) = Sleeper::start();
+        let (_kept, kept) = Sleeper::start();
+        let journal = UndoJournal::open(&path).unwrap();
+        journal.record(Deed::Started, NodeId(1), stopped).unwrap();
+        let done = journal.record(Deed::Started, NodeId(2), kept).unwrap();
+        journal.record(Deed::Stopped, NodeId(1), stopped).unwrap();
+        signal::send(stopped, ProcessSignal::Stop).unwrap();
+        journal.undone(done).unwrap();
+        let recycled = ProcessIdentity { start_ticks: kept.start_ticks + 1, ..kept };
+        journal.record(Deed::Started, NodeId(3), recycled).unwrap();
+        drop(journal);
+
+        assert_eq!(pending(&path).unwrap().len(), 3);
+        let outcomes: Vec<_> = replay(&path)
+            .unwrap()
+            .into_iter()
+            .map(|undone| (undone.entry.node.0, undone.outcome))
+            .collect();
+        assert_eq!(
+            outcomes,
+            [(1, UndoOutcome::Resumed), (1, UndoOutcome::Killed), (3, UndoOutcome::NothingLeft)]
+        );
+        assert!(!stopped_child.0.wait().unwrap().success());
+        assert!(kept.is_alive());
+        assert_eq!(replay(&path).unwrap(), []);
+    }
+
+    #[test]
+    fn another_boot_and_torn_lines_harm_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let (_child, process) = Sleeper::start();
+        let entry = |boot: &str| UndoEntry {
+            seq: 1,
+            boot: boot.into(),
+            deed: Deed::Started,
+            node: NodeId(1),
+            process,
+        };
+        let whole = serde_json::to_string(&Line::Entry(entry("another"))).unwrap();
+        std::fs::write(&path, format!("{whole}\nnonsense\n{}", &whole[..20])).unwrap();
+        let report = replay(&path).unwrap();
+        assert_eq!(report.len(), 1);
+        assert_eq!(report[0].outcome, UndoOutcome::NothingLeft);
+        assert!(process.is_alive());
+        let journal = UndoJournal::open(&path).unwrap();
+        assert_eq!(journal.record(Deed::Stopped, NodeId(1), process).unwrap(), 2);
+        assert_eq!(pending(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_journal_means_nothing_to_undo() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(replay(&dir.path().join(FILE_NAME)).unwrap(), []);
+        assert!(!dir.path().join(FILE_NAME).exists());
+    }
+}

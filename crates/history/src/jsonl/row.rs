@@ -1,0 +1,452 @@
+//! One line → one row, without an allocation where the row has nothing rare.
+
+use super::cursor::{Cursor, decode};
+use crate::columns::{Extra, ExtraId, HistoryBuilder};
+use crate::event::{F, Kind, Process, RecordMeta};
+use crate::event_json;
+use crate::intern::{KeyId, ValueId};
+use crate::read_error::Fault;
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+
+/// The extras of this many different texts are remembered, so that rows which repeat one share it.
+const SHARED_MAX: usize = 4096;
+/// Longer texts hardly repeat.
+const SHARED_BYTES_MAX: usize = 512;
+
+/// An extent in the line.
+type Span = (usize, usize);
+
+/// What a line holds beside its micro-operations, which are in the builder already.
+pub(super) struct Parsed {
+    /// The index that the line names, and where.
+    pub(super) index: Option<(u64, usize)>,
+    /// The time that the line names, and where.
+    pub(super) time: Option<(i64, usize)>,
+    /// Who did it.
+    pub(super) process: Option<Process>,
+    /// Asked, or how it ended.
+    pub(super) kind: Kind,
+    /// What was asked.
+    pub(super) f: F,
+    /// What few rows have.
+    pub(super) extra: Option<ExtraId>,
+}
+
+/// Reads lines into a builder.
+#[derive(Default)]
+pub(super) struct RowReader {
+    shared: FxHashMap<Box<[u8]>, ExtraId>,
+    scratch: Vec<u8>,
+    others: Vec<(Span, Span)>,
+}
+
+#[derive(Default)]
+struct Fields {
+    index: Option<(u64, usize)>,
+    time: Option<(i64, usize)>,
+    process: Option<Process>,
+    kind: Option<Kind>,
+    f: Option<F>,
+    /// The value, unless its micro-operations are in the builder already.
+    value: Option<Span>,
+    /// Whether the value stood before the function, so that nobody looked for micro-operations yet.
+    value_early: bool,
+    error: Option<Span>,
+    seen: u8,
+}
+
+impl RowReader {
+    /// Parses a line. The micro-operations go to the builder; on a fault they are dropped again.
+    pub(super) fn read(
+        &mut self,
+        line: &str,
+        builder: &mut HistoryBuilder,
+    ) -> Result<Parsed, Fault> {
+        let parsed = self.read_inner(line, builder);
+        if parsed.is_err() {
+            builder.abandon_row();
+        }
+        parsed
+    }
+
+    fn read_inner(&mut self, line: &str, builder: &mut HistoryBuilder) -> Result<Parsed, Fault> {
+        let mut c = Cursor::new(line);
+        let mut fields = Fields::default();
+        self.others.clear();
+        c.expect(b'{')?;
+        if !c.eat(b'}') {
+            loop {
+                self.field(&mut c, &mut fields, builder)?;
+                if !c.more(b'}')? {
+                    break;
+                }
+            }
+        }
+        let end = c.at;
+        c.peek();
+        if c.at < line.len() {
+            return Err(c.unexpected("the end of the line"));
+        }
+        let Some(kind) = fields.kind else {
+            return Err(Fault::field(end, "the event has no type (invoke, ok, fail or info)"));
+        };
+        let Some(f) = fields.f.take() else {
+            return Err(Fault::field(end, "the event has no f"));
+        };
+        if let (Some((from, to)), true) = (fields.value, fields.value_early) {
+            let mut inner = Cursor::new(&line[..to]);
+            inner.at = from;
+            if mops(&mut inner, &f, builder)? {
+                fields.value = None;
+            }
+        }
+        let extra = self.extra(line, &f, &fields, builder)?;
+        Ok(Parsed {
+            index: fields.index,
+            time: fields.time,
+            process: fields.process,
+            kind,
+            f,
+            extra,
+        })
+    }
+
+    fn field(
+        &mut self,
+        c: &mut Cursor<'_>,
+        fields: &mut Fields,
+        builder: &mut HistoryBuilder,
+    ) -> Result<(), Fault> {
+        c.peek();
+        let name_at = c.at;
+        let name = c.string()?;
+        let name_end = c.at;
+        c.expect(b':')?;
+        c.peek();
+        let at = c.at;
+        match name.as_ref() {
+            "index" => {
+                once(&mut fields.seen, 1, "index", name_at)?;
+                let index = c.integer().and_then(|i| u64::try_from(i).ok());
+                let index = index.ok_or_else(|| c.not("index is a number from 0"))?;
+                fields.index = Some((index, at));
+            }
+            "time" => {
+                once(&mut fields.seen, 2, "time", name_at)?;
+                if !c.eat_null() {
+                    let time = c.integer().ok_or_else(|| c.not("time is in whole nanoseconds"))?;
+                    fields.time = Some((time, at));
+                }
+            }
+            "process" => {
+                once(&mut fields.seen, 4, "process", name_at)?;
+                fields.process = process(c)?;
+            }
+            "type" => {
+                once(&mut fields.seen, 8, "type", name_at)?;
+                fields.kind = Some(kind(c)?);
+            }
+            "f" => {
+                once(&mut fields.seen, 16, "f", name_at)?;
+                fields.f = Some(F::parse(&c.string()?));
+            }
+            "value" => {
+                once(&mut fields.seen, 32, "value", name_at)?;
+                // In the order of our own writer the function is known here.
+                fields.value_early = fields.f.is_none();
+                match &fields.f {
+                    Some(f) if mops(c, f, builder)? => {}
+                    _ => fields.value = Some(c.skip()?),
+                }
+            }
+            "error" => {
+                once(&mut fields.seen, 64, "error", name_at)?;
+                fields.error = Some(c.skip()?);
+            }
+            _ => self.others.push(((name_at, name_end), c.skip()?)),
+        }
+        Ok(())
+    }
+
+    fn extra(
+        &mut self,
+        line: &str,
+        f: &F,
+        fields: &Fields,
+        builder: &mut HistoryBuilder,
+    ) -> Result<Option<ExtraId>, Fault> {
+        if fields.value.is_none() && fields.error.is_none() && self.others.is_empty() {
+            return Ok(None);
+        }
+        self.scratch.clear();
+        self.scratch.extend_from_slice(f.as_str().as_bytes());
+        let spans = [fields.value.unwrap_or_default(), fields.error.unwrap_or_default()];
+        let others = self.others.iter().flat_map(|(name, value)| [*name, *value]);
+        for (from, to) in spans.into_iter().chain(others) {
+            self.scratch.push(0);
+            self.scratch.extend_from_slice(&line.as_bytes()[from..to]);
+        }
+        if let Some(id) = self.shared.get(self.scratch.as_slice()) {
+            return Ok(Some(*id));
+        }
+        let extra = self.build_extra(line, f, fields)?;
+        if extra == Extra::default() {
+            return Ok(None);
+        }
+        let id = builder.share(extra);
+        if self.scratch.len() <= SHARED_BYTES_MAX && self.shared.len() < SHARED_MAX {
+            self.shared.insert(self.scratch.as_slice().into(), id);
+        }
+        Ok(Some(id))
+    }
+
+    fn build_extra(&self, line: &str, f: &F, fields: &Fields) -> Result<Extra, Fault> {
+        let mut extra = Extra::default();
+        if let Some((from, to)) = fields.value {
+            let value: Value = decode(&line[from..to], from)?;
+            extra.payload = event_json::payload(f, value).map_err(|m| Fault::field(from, m))?;
+        }
+        if let Some((from, to)) = fields.error {
+            let value: Value = decode(&line[from..to], from)?;
+            if !value.is_null() {
+                extra.error = Some(event_json::op_error(value));
+            }
+        }
+        for ((name_from, name_to), (from, to)) in &self.others {
+            let name: String = decode(&line[*name_from..*name_to], *name_from)?;
+            extra.ext.insert(name, decode(&line[*from..*to], *from)?);
+        }
+        Ok(extra)
+    }
+}
+
+fn once(seen: &mut u8, bit: u8, name: &str, at: usize) -> Result<(), Fault> {
+    if *seen & bit != 0 {
+        return Err(Fault::field(at, format!("the field {name} stands twice")));
+    }
+    *seen |= bit;
+    Ok(())
+}
+
+fn process(c: &mut Cursor<'_>) -> Result<Option<Process>, Fault> {
+    const WANTED: &str = "process is a number, \"nemesis\" or \"cluster\"";
+    if c.eat_null() {
+        return Ok(None);
+    }
+    let at = c.at;
+    if c.peek() == b'"' {
+        return match c.string()?.as_ref() {
+            "nemesis" => Ok(Some(Process::Nemesis)),
+            "cluster" => Ok(Some(Process::Cluster)),
+            other => Err(Fault::field(at, format!("{WANTED}, not {other:?}"))),
+        };
+    }
+    match c.integer() {
+        None => Err(c.not(WANTED)),
+        Some(n) => match u32::try_from(n) {
+            Ok(n) => Ok(Some(Process::Client(n))),
+            Err(_) => {
+                Err(Fault::field(at, format!("process {n} is not between 0 and {}", u32::MAX)))
+            }
+        },
+    }
+}
+
+fn kind(c: &mut Cursor<'_>) -> Result<Kind, Fault> {
+    let at = c.at;
+    match c.string()?.as_ref() {
+        "invoke" => Ok(Kind::Invoke),
+        "ok" => Ok(Kind::Ok),
+        "fail" => Ok(Kind::Fail),
+        "info" => Ok(Kind::Info),
+        other => Err(Fault::field(at, format!("type is invoke, ok, fail or info, not {other:?}"))),
+    }
+}
+
+/// Reads the value of a send, poll or txn into the builder. False, and nothing consumed, when the value is not made
+/// of Kafka micro-operations and need not be.
+fn mops(c: &mut Cursor<'_>, f: &F, builder: &mut HistoryBuilder) -> Result<bool, Fault> {
+    if !matches!(f, F::Send | F::Poll | F::Txn) {
+        return Ok(false);
+    }
+    c.peek();
+    let start = c.at;
+    if c.peek() != b'[' {
+        if *f == F::Txn || c.eat_null() {
+            c.at = start;
+            return Ok(false);
+        }
+        let wanted = format!("the value of {} is an array of micro-operations", f.as_str());
+        return Err(c.not(&wanted));
+    }
+    if *f != F::Txn {
+        return mop_list(c, builder).map(|()| true);
+    }
+    if is_foreign(c) {
+        c.at = start;
+        return Ok(false);
+    }
+    c.at = start;
+    if let Err(fault) = mop_list(c, builder) {
+        // A transaction of another kind may still show by a later micro-operation.
+        builder.abandon_row();
+        c.at = start;
+        let (from, to) = c.skip().unwrap_or((start, start));
+        c.at = start;
+        let foreign = decode::<Value>(c.slice(from, to), from)
+            .is_ok_and(|v| !v.as_array().is_some_and(|a| a.iter().all(event_json::is_kafka_mop)));
+        return if foreign { Ok(false) } else { Err(fault) };
+    }
+    Ok(true)
+}
+
+/// Whether the first micro-operation is plainly none of Kafka's.
+fn is_foreign(c: &mut Cursor<'_>) -> bool {
+    c.eat(b'[') && c.eat(b'[') && c.string().is_ok_and(|name| name != "send" && name != "poll")
+}
+
+fn mop_list(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
+    c.expect(b'[')?;
+    if c.eat(b']') {
+        return Ok(());
+    }
+    loop {
+        mop(c, builder)?;
+        if !c.more(b']')? {
+            return Ok(());
+        }
+    }
+}
+
+fn mop(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
+    const WANTED: &str = "a micro-operation is [\"send\", k, v], [\"send\", k, [offset, v]], [\"poll\"] or \
+                          [\"poll\", {k: [[offset, v], …]}]";
+    if c.peek() != b'[' {
+        return Err(c.not(WANTED));
+    }
+    let start = c.at;
+    c.at += 1;
+    let name = if c.peek() == b'"' { c.string()? } else { "".into() };
+    match name.as_ref() {
+        "send" => {
+            c.expect(b',')?;
+            let key = key(c, builder)?;
+            c.expect(b',')?;
+            if c.eat(b'[') {
+                let offset = offset(c)?;
+                c.expect(b',')?;
+                let value = value(c, builder)?;
+                c.expect(b']')?;
+                builder.mop_send_done(key, value, offset);
+            } else {
+                let value = value(c, builder)?;
+                builder.mop_send_open(key, value);
+            }
+        }
+        "poll" if c.eat(b']') => {
+            builder.mop_poll_open();
+            return Ok(());
+        }
+        "poll" => {
+            c.expect(b',')?;
+            polled(c, builder)?;
+        }
+        _ => {
+            c.at = start;
+            return Err(c.not(WANTED));
+        }
+    }
+    c.expect(b']')
+}
+
+fn polled(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
+    if c.peek() != b'{' {
+        return Err(c.not("a poll returns an object of records by key"));
+    }
+    c.at += 1;
+    builder.begin_poll();
+    if !c.eat(b'}') {
+        loop {
+            let name = c.string()?;
+            let key = match event_json::integer_key(&name) {
+                Some(i) => builder.int_key(i),
+                None => builder.str_key(&name),
+            };
+            c.expect(b':')?;
+            builder.begin_group(key);
+            if c.peek() != b'[' {
+                return Err(c.not(&format!("the records of key {name} are an array")));
+            }
+            c.at += 1;
+            if !c.eat(b']') {
+                loop {
+                    record(c, builder)?;
+                    if !c.more(b']')? {
+                        break;
+                    }
+                }
+            }
+            if !c.more(b'}')? {
+                break;
+            }
+        }
+    }
+    builder.end_poll();
+    Ok(())
+}
+
+fn record(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
+    if c.peek() != b'[' {
+        return Err(c.not("a record is [offset, value] or [offset, value, details]"));
+    }
+    c.at += 1;
+    let offset = offset(c)?;
+    c.expect(b',')?;
+    let value = value(c, builder)?;
+    if !c.more(b']')? {
+        builder.record(offset, value, None);
+        return Ok(());
+    }
+    let (from, to) = c.skip()?;
+    let meta: RecordMeta = decode(c.slice(from, to), from)?;
+    builder.record(offset, value, Some(&meta));
+    c.expect(b']')
+}
+
+fn offset(c: &mut Cursor<'_>) -> Result<Option<i64>, Fault> {
+    match c.integer() {
+        Some(offset) => Ok(Some(offset)),
+        None if c.eat_null() => Ok(None),
+        None => Err(c.not("an offset is an integer or null")),
+    }
+}
+
+fn key(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<KeyId, Fault> {
+    if let Some(i) = c.integer() {
+        return Ok(builder.int_key(i));
+    }
+    if c.peek() == b'"' {
+        return Ok(builder.str_key(&c.string()?));
+    }
+    let scalar = event_json::scalar(&other_scalar(c)?.1).map_err(|m| Fault::field(c.at, m))?;
+    Ok(builder.key(&scalar))
+}
+
+fn value(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<ValueId, Fault> {
+    if let Some(i) = c.integer() {
+        return Ok(builder.int_value(i));
+    }
+    if c.peek() == b'"' {
+        return Ok(builder.str_value(&c.string()?));
+    }
+    let (at, datum) = other_scalar(c)?;
+    let scalar = event_json::scalar(&datum).map_err(|m| Fault::field(at, m))?;
+    Ok(builder.value(&scalar))
+}
+
+/// A fraction, a boolean or a number beyond 64 bits; it becomes its text.
+fn other_scalar(c: &mut Cursor<'_>) -> Result<(usize, Value), Fault> {
+    let (from, to) = c.skip()?;
+    Ok((from, decode(c.slice(from, to), from)?))
+}

@@ -1,0 +1,265 @@
+//! One process's client: a producer and a consumer of librdkafka, alone with each other.
+
+use crate::outcome::{self, PollTrouble};
+use crate::payload;
+use crate::plan::{ClientSettings, TopicSettings};
+use futures::FutureExt;
+use perjury_history::{OpError, Record, RecordMeta};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Hands librdkafka's logs and errors to `tracing`, where they are silent unless asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct LogContext;
+
+impl ClientContext for LogContext {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, fac, "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for LogContext {}
+
+/// Where a newly assigned partition is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// The start of the log.
+    Beginning,
+    /// This many records before its end.
+    Tail(i64),
+}
+
+/// What a poll brought.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// Records by partition, in the order received.
+    pub records: BTreeMap<i32, Vec<Record>>,
+    /// Partitions whose end was reported.
+    pub ends: Vec<i32>,
+    /// Errors after which librdkafka goes on by itself.
+    pub notes: Vec<String>,
+    /// The error after which this consumer cannot go on.
+    pub lost: Option<OpError>,
+}
+
+impl Polled {
+    /// How many records.
+    pub fn len(&self) -> usize {
+        self.records.values().map(Vec::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// Common librdkafka properties: quick reconnects, since brokers come and go here by design.
+pub fn base_config(bootstrap: &str, settings: &ClientSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", "perjury")
+        .set("socket.timeout.ms", "5000")
+        .set("socket.connection.setup.timeout.ms", "2000")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "250")
+        .set("retry.backoff.ms", "20")
+        .set("retry.backoff.max.ms", "200")
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        .set("topic.metadata.refresh.fast.interval.ms", "50")
+        .set("allow.auto.create.topics", "false");
+    for (name, value) in &settings.properties {
+        config.set(name, value);
+    }
+    config
+}
+
+/// A producer and a consumer for one process.
+pub struct Client {
+    topic: String,
+    producer: FutureProducer<LogContext>,
+    consumer: StreamConsumer<LogContext>,
+    send_limit: Duration,
+    /// The next offset to read of each assigned partition, once known.
+    positions: BTreeMap<i32, Option<i64>>,
+    sequence: u64,
+}
+
+impl Client {
+    /// Creates both clients. No connection is made yet.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property.
+    pub fn new(
+        bootstrap: &str,
+        topic: &TopicSettings,
+        settings: &ClientSettings,
+    ) -> KafkaResult<Self> {
+        let mut producer = base_config(bootstrap, settings);
+        set_default(&mut producer, "acks", &settings.acks.to_string());
+        set_default(&mut producer, "enable.idempotence", &settings.idempotence.to_string());
+        set_default(&mut producer, "message.timeout.ms", &settings.send_timeout_ms.to_string());
+        set_default(&mut producer, "request.timeout.ms", "3000");
+        set_default(&mut producer, "linger.ms", "0");
+        let mut consumer = base_config(bootstrap, settings);
+        set_default(&mut consumer, "group.id", "perjury-assign");
+        set_default(&mut consumer, "enable.auto.commit", "false");
+        set_default(&mut consumer, "enable.partition.eof", "true");
+        set_default(&mut consumer, "auto.offset.reset", "error");
+        set_default(&mut consumer, "isolation.level", settings.isolation_level.as_str());
+        set_default(&mut consumer, "fetch.wait.max.ms", "50");
+        set_default(&mut consumer, "fetch.error.backoff.ms", "50");
+        set_default(&mut consumer, "check.crcs", "true");
+        Ok(Client {
+            topic: topic.topic.clone(),
+            producer: producer.create_with_context(LogContext)?,
+            consumer: consumer.create_with_context(LogContext)?,
+            send_limit: Duration::from_millis(settings.send_timeout_ms) + Duration::from_secs(5),
+            positions: BTreeMap::new(),
+            sequence: 0,
+        })
+    }
+
+    /// Sends one value and waits for its acknowledgement: the offset, or what the error says.
+    ///
+    /// # Errors
+    /// The outcome that the table gives to librdkafka's error.
+    pub async fn send(
+        &mut self,
+        process: u32,
+        partition: i32,
+        value: i64,
+    ) -> Result<Option<i64>, outcome::Outcome> {
+        let key = format!("{}-{partition}", self.topic);
+        let body = payload::Payload { value, process, sequence: self.sequence, key: &key }.encode();
+        self.sequence += 1;
+        let record_key = payload::record_key(value);
+        let record =
+            FutureRecord::to(&self.topic).partition(partition).key(&record_key).payload(&body);
+        let sending = self.producer.send(record, Duration::ZERO);
+        match tokio::time::timeout(self.send_limit, sending).await {
+            Ok(Ok(delivery)) => Ok((delivery.offset >= 0).then_some(delivery.offset)),
+            Ok(Err((error, _))) => Err(outcome::of_send(&error)),
+            Err(_) => Err(outcome::Outcome {
+                kind: perjury_history::Kind::Info,
+                code: "client-stuck".into(),
+                reason: "librdkafka reported no outcome within its own timeout and 5 s more".into(),
+                mapped: true,
+            }),
+        }
+    }
+
+    /// Assigns exactly these partitions. Partitions that stay go on where they are; new ones start at `start`.
+    ///
+    /// # Errors
+    /// librdkafka's refusal.
+    pub fn assign(&mut self, partitions: &[i32], start: StartAt) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        let mut positions = BTreeMap::new();
+        for &partition in partitions {
+            let kept = self.positions.get(&partition).copied().flatten();
+            let offset = match (kept, start) {
+                (Some(next), _) => Offset::Offset(next),
+                (None, StartAt::Beginning) => Offset::Beginning,
+                (None, StartAt::Tail(n)) => Offset::OffsetTail(n),
+            };
+            list.add_partition_offset(&self.topic, partition, offset)?;
+            positions.insert(partition, kept);
+        }
+        self.consumer.assign(&list)?;
+        self.positions = positions;
+        Ok(())
+    }
+
+    /// Waits up to `wait` for a first record, then takes what is there, up to `most` records.
+    pub async fn poll(&mut self, wait: Duration, most: usize) -> Polled {
+        let mut polled = Polled::default();
+        let deadline = Instant::now() + wait;
+        let consumer = &self.consumer;
+        while polled.lost.is_none() && polled.len() < most {
+            let next = match consumer.recv().now_or_never() {
+                Some(next) => next,
+                None if polled.is_empty() => {
+                    match tokio::time::timeout_at(deadline, consumer.recv()).await {
+                        Ok(next) => next,
+                        Err(_) => break,
+                    }
+                }
+                None => break,
+            };
+            match next {
+                Ok(message) => take(&mut polled, &mut self.positions, &self.topic, &message),
+                Err(KafkaError::PartitionEOF(partition)) => polled.ends.push(partition),
+                Err(error) => match outcome::of_poll(&error) {
+                    (PollTrouble::Passing, code) => polled.notes.push(code),
+                    (PollTrouble::Lost, code) => {
+                        polled.lost = Some(OpError { code, message: error.to_string() });
+                    }
+                },
+            }
+            if Instant::now() >= deadline && !polled.is_empty() {
+                break;
+            }
+        }
+        polled.notes.dedup();
+        polled
+    }
+
+    /// The next offset to read of a partition, if a record of it was read.
+    pub fn position(&self, partition: i32) -> Option<i64> {
+        self.positions.get(&partition).copied().flatten()
+    }
+
+    /// The low and the high watermark of a partition, from its leader. Blocks.
+    ///
+    /// # Errors
+    /// librdkafka's, a time-out among them.
+    pub fn watermarks(&self, partition: i32, limit: Duration) -> KafkaResult<(i64, i64)> {
+        self.consumer.fetch_watermarks(&self.topic, partition, limit)
+    }
+
+    /// Tears both clients down, off the async threads since librdkafka waits for its own.
+    pub async fn close(self) {
+        let closing = tokio::task::spawn_blocking(move || drop(self));
+        // A client that does not end in time is left to its thread; the run goes on.
+        let _ = tokio::time::timeout(Duration::from_secs(10), closing).await;
+    }
+}
+
+fn set_default(config: &mut ClientConfig, name: &str, value: &str) {
+    if config.get(name).is_none() {
+        config.set(name, value);
+    }
+}
+
+fn take(
+    polled: &mut Polled,
+    positions: &mut BTreeMap<i32, Option<i64>>,
+    topic: &str,
+    message: &BorrowedMessage<'_>,
+) {
+    let partition = message.partition();
+    let mut meta = RecordMeta {
+        ts: message.timestamp().to_millis(),
+        key: message.key().map(|k| String::from_utf8_lossy(k).into_owned()),
+        ..RecordMeta::default()
+    };
+    let key = format!("{topic}-{partition}");
+    let value = payload::decode(message.payload().unwrap_or_default(), &key, &mut meta);
+    let record = Record { offset: Some(message.offset()), value, meta: Some(Box::new(meta)) };
+    polled.records.entry(partition).or_default().push(record);
+    positions.insert(partition, Some(message.offset() + 1));
+}

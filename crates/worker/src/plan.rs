@@ -1,0 +1,373 @@
+//! The plan of a run: everything that its operations and faults follow from.
+
+use perjury_history::{Acks, Configuration, IsolationLevel, SubVia};
+use rand::Rng;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The workloads that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
+    Queue,
+}
+
+impl Workload {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Workload::Queue => "queue",
+        }
+    }
+}
+
+impl std::str::FromStr for Workload {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "queue" => Ok(Workload::Queue),
+            other => Err(format!("there is no workload {other:?}; the workloads are: queue")),
+        }
+    }
+}
+
+/// The faults that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL, and a restart after the fault's duration.
+    Kill,
+    /// SIGSTOP, and SIGCONT after the fault's duration.
+    Pause,
+    /// Nothing is done: the fault that must never count as witnessed.
+    Noop,
+}
+
+impl FaultKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FaultKind::Kill => "kill",
+            FaultKind::Pause => "pause",
+            FaultKind::Noop => "noop",
+        }
+    }
+}
+
+impl std::str::FromStr for FaultKind {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "kill" => Ok(FaultKind::Kill),
+            "pause" => Ok(FaultKind::Pause),
+            "noop" => Ok(FaultKind::Noop),
+            other => {
+                Err(format!("there is no nemesis {other:?}; the nemeses are: kill, pause, none"))
+            }
+        }
+    }
+}
+
+/// Which nodes a fault hits, by their role at that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// The leader of the fault's topic-partition.
+    Leader,
+    /// A follower of the fault's topic-partition.
+    Follower,
+    /// Every node.
+    All,
+}
+
+impl Target {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Target::Leader => "leader",
+            Target::Follower => "follower",
+            Target::All => "all",
+        }
+    }
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "leader" => Ok(Target::Leader),
+            "follower" => Ok(Target::Follower),
+            "all" => Ok(Target::All),
+            other => {
+                Err(format!("there is no target {other:?}; the targets are: leader, follower, all"))
+            }
+        }
+    }
+}
+
+/// One fault of the schedule. Which node has the role is decided when its time has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFault {
+    /// Its number, from 0.
+    pub fault: u32,
+    /// When it is injected: milliseconds since the main phase began.
+    pub at_ms: u64,
+    /// How long until it is healed, in milliseconds.
+    pub duration_ms: u64,
+    /// What is done.
+    pub f: FaultKind,
+    /// To whom.
+    pub target: Target,
+    /// The partition whose roles count.
+    pub partition: i32,
+    /// Chooses among several nodes of that role.
+    pub pick: u32,
+}
+
+/// What the clients are told. Durations in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSettings {
+    /// The producers' `acks`.
+    pub acks: Acks,
+    /// The producers' `enable.idempotence`.
+    pub idempotence: bool,
+    /// The consumers' `isolation.level`.
+    pub isolation_level: IsolationLevel,
+    /// How long a send may take before its outcome is unknown (`message.timeout.ms`).
+    pub send_timeout_ms: u64,
+    /// How long a poll waits for its first record.
+    pub poll_ms: u64,
+    /// How many records a poll returns at most.
+    pub poll_records_max: usize,
+    /// Further librdkafka properties; they win over ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        ClientSettings {
+            acks: Acks::All,
+            idempotence: true,
+            isolation_level: IsolationLevel::ReadUncommitted,
+            send_timeout_ms: 10_000,
+            poll_ms: 100,
+            poll_records_max: 500,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// The topic under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicSettings {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions.
+    pub partitions: i32,
+    /// How many replicas each has.
+    pub replication_factor: i32,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: i32,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election: bool,
+}
+
+impl Default for TopicSettings {
+    fn default() -> Self {
+        TopicSettings {
+            topic: "perjury-queue".into(),
+            partitions: 4,
+            replication_factor: 3,
+            min_insync_replicas: 2,
+            unclean_leader_election: false,
+        }
+    }
+}
+
+impl TopicSettings {
+    /// The history key of a partition: Kafka's own way to write a topic-partition.
+    pub fn key(&self, partition: i32) -> String {
+        format!("{}-{partition}", self.topic)
+    }
+}
+
+/// Everything that a run's operations and faults follow from. Durations in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerPlan {
+    /// Every random choice comes from it.
+    pub seed: u64,
+    /// What clients do.
+    pub workload: Workload,
+    /// How many clients work at a time.
+    pub concurrency: u32,
+    /// Operations per second over all clients that are aimed at.
+    pub rate: f64,
+    /// The share of polls among operations, 0 to 1.
+    pub poll_ratio: f64,
+    /// How long the main phase lasts.
+    pub time_limit_ms: u64,
+    /// How long the cluster has after the last heal to come back.
+    pub recovery_limit_ms: u64,
+    /// How long the final reads may take.
+    pub final_time_limit_ms: u64,
+    /// The topic under test.
+    pub topic: TopicSettings,
+    /// What the clients are told.
+    pub client: ClientSettings,
+    /// The faults that were asked for. Empty: none.
+    pub nemesis: Vec<FaultKind>,
+    /// The roles that faults aim at.
+    pub targets: Vec<Target>,
+    /// The mean time from a heal to the next fault.
+    pub nemesis_interval_ms: u64,
+    /// How long a fault lasts.
+    pub fault_duration_ms: u64,
+    /// The schedule; follows from all of the above.
+    pub schedule: Vec<PlannedFault>,
+}
+
+impl WorkerPlan {
+    /// Computes the schedule of faults from seed and settings.
+    ///
+    /// The first fault comes after one interval, so that there is something to lose; the last one is healed inside the
+    /// main phase. Kinds and targets take turns from a shuffled start, so that a short run has each of them.
+    pub fn schedule_faults(&mut self) {
+        self.schedule.clear();
+        if self.nemesis.is_empty() || self.targets.is_empty() {
+            return;
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x6e65_6d65_7369_7321);
+        let (first_kind, first_target) =
+            (rng.random_range(0..self.nemesis.len()), rng.random_range(0..self.targets.len()));
+        let interval = self.nemesis_interval_ms.max(100);
+        let mut at = interval.min(self.time_limit_ms / 4);
+        for fault in 0u32.. {
+            let duration_ms = self.fault_duration_ms;
+            if at + duration_ms > self.time_limit_ms {
+                break;
+            }
+            let turn = fault as usize;
+            self.schedule.push(PlannedFault {
+                fault,
+                at_ms: at,
+                duration_ms,
+                f: self.nemesis[(first_kind + turn) % self.nemesis.len()],
+                target: self.targets
+                    [(first_target + turn / self.nemesis.len()) % self.targets.len()],
+                partition: rng.random_range(0..self.topic.partitions.max(1)),
+                pick: rng.random(),
+            });
+            at += duration_ms + rng.random_range(interval / 2..=interval * 3 / 2);
+        }
+    }
+
+    /// What clients and cluster are configured to promise, for the contract.
+    pub fn configuration(&self, fsync_before_ack: Option<bool>) -> Configuration {
+        Configuration {
+            acks: Some(self.client.acks),
+            idempotence: Some(self.client.idempotence),
+            transactional: Some(false),
+            isolation_level: Some(self.client.isolation_level),
+            sub_via: vec![SubVia::Assign],
+            replication_factor: u32::try_from(self.topic.replication_factor).ok(),
+            min_insync_replicas: u32::try_from(self.topic.min_insync_replicas).ok(),
+            unclean_leader_election: Some(self.topic.unclean_leader_election),
+            fsync_before_ack,
+        }
+    }
+
+    /// Names what is wrong with the plan, if anything is.
+    ///
+    /// # Errors
+    /// One sentence that names the setting and its range.
+    pub fn validate(&self) -> Result<(), String> {
+        let checks = [
+            (self.concurrency == 0, "--concurrency must be at least 1"),
+            (self.concurrency > 1000, "--concurrency is at most 1000 on one machine"),
+            (
+                !(self.rate > 0.0 && self.rate <= 1e6),
+                "--rate is between 0 (exclusive) and 1000000 operations per second",
+            ),
+            (!(0.0..=1.0).contains(&self.poll_ratio), "the share of polls is between 0 and 1"),
+            (self.time_limit_ms < 1000, "--time-limit must be at least 1s"),
+            (self.topic.partitions < 1, "a topic has at least one partition"),
+            (self.topic.replication_factor < 1, "the replication factor is at least 1"),
+            (
+                self.topic.min_insync_replicas > self.topic.replication_factor,
+                "min.insync.replicas cannot exceed the replication factor",
+            ),
+            (
+                self.client.idempotence && self.client.acks != Acks::All,
+                "idempotence needs acks=all: give --acks all or --idempotence false",
+            ),
+        ];
+        match checks.iter().find(|(bad, _)| *bad) {
+            Some((_, message)) => Err((*message).into()),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(seed: u64) -> WorkerPlan {
+        let mut plan = WorkerPlan {
+            seed,
+            workload: Workload::Queue,
+            concurrency: 4,
+            rate: 100.0,
+            poll_ratio: 0.5,
+            time_limit_ms: 30_000,
+            recovery_limit_ms: 10_000,
+            final_time_limit_ms: 10_000,
+            topic: TopicSettings::default(),
+            client: ClientSettings::default(),
+            nemesis: vec![FaultKind::Kill, FaultKind::Pause],
+            targets: vec![Target::Leader, Target::Follower, Target::All],
+            nemesis_interval_ms: 3_000,
+            fault_duration_ms: 2_000,
+            schedule: Vec::new(),
+        };
+        plan.schedule_faults();
+        plan
+    }
+
+    #[test]
+    fn the_schedule_follows_from_the_seed_and_stays_inside_the_main_phase() {
+        assert_eq!(plan(7).schedule, plan(7).schedule);
+        assert_ne!(plan(7).schedule, plan(8).schedule);
+        for seed in 0..200 {
+            let plan = plan(seed);
+            assert!(plan.schedule.len() >= 3, "seed {seed}");
+            assert!(plan.schedule.iter().all(|f| f.at_ms + f.duration_ms <= plan.time_limit_ms));
+            assert!(plan.schedule.windows(2).all(|w| w[0].at_ms + w[0].duration_ms < w[1].at_ms));
+            assert!(
+                plan.schedule.iter().any(|f| f.f == FaultKind::Kill)
+                    && plan.schedule.iter().any(|f| f.f == FaultKind::Pause)
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_survives_its_json_form() {
+        let plan = plan(3);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<WorkerPlan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        let mut bad = plan(1);
+        bad.client.acks = Acks::Leader;
+        assert!(bad.validate().unwrap_err().contains("idempotence"));
+        bad = plan(1);
+        bad.topic.min_insync_replicas = 4;
+        assert!(bad.validate().unwrap_err().contains("min.insync.replicas"));
+    }
+}
