@@ -1,2 +1,82 @@
-//! cli.
-fn main() {}
+//! `perjury`: one binary, all subcommands. Data goes to stdout, logs and progress to stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its two streams")]
+
+mod commands;
+mod duration;
+mod exit;
+mod output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Records what a Kafka-compatible cluster promised its clients while it was being broken on purpose, and finds every
+/// promise that it did not keep.
+///
+/// Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash.
+#[derive(Parser)]
+#[command(name = "perjury", version)]
+struct Args {
+    /// More logs on stderr; twice for those of librdkafka too.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// No progress on stderr.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Form a cluster, break it while clients write and read, and judge what it promised.
+    Run(Box<commands::run::Args>),
+    /// Judge a recorded history: a file, a run directory, or - for standard input.
+    Check(commands::check::Args),
+    /// Serve the runs of a store as pages.
+    Serve(commands::serve::Args),
+    /// The embedded Kafka-compatible cluster.
+    Testbed(commands::testbed::Args),
+    /// Ends the processes of a cluster when the perjury that started them dies.
+    #[command(hide = true)]
+    Guard,
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::VALID });
+        }
+    };
+    start_logs(args.verbose);
+    let result = match args.command {
+        Command::Run(run) => commands::run::run(*run, args.quiet),
+        Command::Check(check) => commands::check::run(&check, args.quiet),
+        Command::Serve(serve) => commands::serve::run(&serve),
+        Command::Testbed(testbed) => commands::testbed::run(testbed),
+        Command::Guard => commands::guard(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if error.is::<exit::Usage>() => {
+            eprintln!("perjury: {error:#}");
+            ExitCode::from(exit::USAGE)
+        }
+        Err(error) => {
+            eprintln!("perjury: {error:#}");
+            ExitCode::from(exit::CRASH)
+        }
+    }
+}
+
+fn start_logs(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info,librdkafka=off",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("PERJURY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -226,9 +226,9 @@ impl LocalProcesses {
             (Some(_), None) => RunState::Running,
         };
         let listening = match run {
-            RunState::Running | RunState::Paused => identity
-                .map(|identity| procfs::listening_ports(identity.pid))
-                .unwrap_or_default(),
+            RunState::Running | RunState::Paused => {
+                identity.map(|identity| procfs::listening_ports(identity.pid)).unwrap_or_default()
+            }
             RunState::NotStarted | RunState::Exited { .. } => Vec::new(),
         };
         Ok(NodeStatus { node, run, process: identity, listening })
@@ -275,16 +275,14 @@ impl LocalProcesses {
             guard.watch(identity).await?;
         }
         let seq = safety.journal.record(Deed::Started, node, identity)?;
-        let events = self.context.events.clone();
-        events.emit(Some(node), ClusterEventKind::NodeStarted { process: identity });
-        let on_exit: OnExit = Box::new(move |exit| {
+        slot.capture.announce(ClusterEventKind::NodeStarted { process: identity });
+        let on_exit: OnExit = Box::new(move |_| {
             Box::pin(async move {
                 mark_undone(&safety.journal, seq);
                 if let Some(guard) = &safety.guard {
                     // After the guard was dismissed it needs to forget nothing.
                     let _ = guard.forget(identity).await;
                 }
-                events.emit(Some(node), ClusterEventKind::NodeDown { process: identity, exit });
             })
         });
         let process = spawned.supervise(&slot.capture, self.context.clock(), on_exit);
@@ -335,6 +333,8 @@ impl LocalProcesses {
         let before = ended.before;
         let mut witness = self.launch(node, slot, spec, || {}, ended).await?;
         witness.before = before;
+        // What was seen of the port belongs to the old process.
+        witness.port = None;
         Ok(witness.judge())
     }
 
@@ -364,9 +364,7 @@ impl LocalProcesses {
             witness.gone_ns = Some(self.context.clock().now_ns());
         }
         witness.exit = process.wait(EFFECT_TIMEOUT).await;
-        if let Some(seq) = locked(&slot.paused).take() {
-            self.mark_resumed(seq).await;
-        }
+        self.mark_resumed(slot).await;
         if let Some(address) = slot.address() {
             witness.port = Some(self.closed_port(address).await);
         }
@@ -417,9 +415,7 @@ impl LocalProcesses {
         let process = slot.running().ok_or(DriverError::NotRunning(node))?;
         self.signal_and_watch(&mut witness, process.identity(), ProcessSignal::Continue, false)
             .await?;
-        if let Some(seq) = locked(&slot.paused).take() {
-            self.mark_resumed(seq).await;
-        }
+        self.mark_resumed(slot).await;
         Ok(witness.judge())
     }
 
@@ -440,7 +436,8 @@ impl LocalProcesses {
         let state = identity.stat().map(|stat| stat.state);
         witness.after = state.is_some().then_some(identity);
         // A main thread in state T beside threads that still run does not count as stopped.
-        witness.state_after = if stopped && !effective { state.filter(|s| *s != 'T') } else { state };
+        witness.state_after =
+            if stopped && !effective { state.filter(|s| *s != 'T') } else { state };
         witness.after_ns = Some(self.context.clock().now_ns());
         Ok(())
     }
@@ -457,7 +454,7 @@ impl LocalProcesses {
                 Err(error) => tracing::error!(%node, %error, "a node cannot be stopped"),
             }
         });
-        all(stops).await;
+        futures::future::join_all(stops).await;
         let Some(safety) = self.safety.lock().await.take() else {
             return;
         };
@@ -477,8 +474,9 @@ impl LocalProcesses {
         FaultWitness::new(fault, node, self.context.clock().now_ns())
     }
 
-    async fn mark_resumed(&self, seq: u64) {
-        if let Some(safety) = &*self.safety.lock().await {
+    async fn mark_resumed(&self, slot: &Slot) {
+        let pause = locked(&slot.paused).take();
+        if let (Some(seq), Some(safety)) = (pause, &*self.safety.lock().await) {
             mark_undone(&safety.journal, seq);
         }
     }
@@ -499,9 +497,8 @@ impl LocalProcesses {
     async fn seen_by_peers(&self, mut witness: FaultWitness) -> FaultWitness {
         let mut questions = JoinSet::new();
         for (peer, slot) in &self.slots {
-            let asked = *peer != witness.node
-                && slot.running().is_some()
-                && locked(&slot.paused).is_none();
+            let asked =
+                *peer != witness.node && slot.running().is_some() && locked(&slot.paused).is_none();
             if let (true, Some(address)) = (asked, slot.address()) {
                 let probe = Arc::clone(&self.context.probe);
                 let (peer, node, clock) = (*peer, witness.node, self.context.clock());
@@ -546,24 +543,4 @@ async fn becomes(bound: Duration, condition: impl Fn() -> bool) -> bool {
         tokio::time::sleep(EFFECT_POLL).await;
     }
     true
-}
-
-/// Runs futures that borrow at the same time, until the last has ended.
-async fn all<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
-    let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
-    std::future::poll_fn(|context| {
-        for slot in &mut running {
-            if let Some(future) = slot
-                && future.as_mut().poll(context).is_ready()
-            {
-                *slot = None;
-            }
-        }
-        if running.iter().all(Option::is_none) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }

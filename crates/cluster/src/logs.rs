@@ -141,13 +141,7 @@ impl LogCapture {
     #[must_use]
     pub fn new(node: NodeId, dir: PathBuf, events: EventBus) -> Self {
         let limiter = Limiter { window_start: Instant::now(), emitted: 0, dropped: 0 };
-        Self {
-            node,
-            dir,
-            ring: Arc::default(),
-            events,
-            limiter: Arc::new(Mutex::new(limiter)),
-        }
+        Self { node, dir, ring: Arc::default(), events, limiter: Arc::new(Mutex::new(limiter)) }
     }
 
     /// The last lines of this node.
@@ -160,6 +154,11 @@ impl LogCapture {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Emits an event about this node.
+    pub(crate) fn announce(&self, kind: ClusterEventKind) {
+        self.events.emit(Some(self.node), kind);
     }
 
     /// Opens the log file of a stream for appending, making the folder where it is missing.
@@ -224,11 +223,10 @@ impl LogCapture {
             std::mem::take(&mut limiter.dropped)
         };
         if dropped > 0 {
-            self.events
-                .emit(Some(self.node), ClusterEventKind::LogLinesDropped { count: dropped });
+            self.announce(ClusterEventKind::LogLinesDropped { count: dropped });
         }
         let line = plain[..plain.floor_char_boundary(MAX_EVENT_BYTES)].to_owned();
-        self.events.emit(Some(self.node), ClusterEventKind::LogLine { level, stream, line });
+        self.announce(ClusterEventKind::LogLine { level, stream, line });
     }
 }
 

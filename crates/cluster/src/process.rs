@@ -1,6 +1,7 @@
 //! One child process: started in its own process group, its output captured, its end noticed.
 
 use crate::clock::Clock;
+use crate::events::ClusterEventKind;
 use crate::guard::kill_group_remnants;
 use crate::logs::{LogCapture, LogStream};
 use crate::procfs::{ExitInfo, ProcessIdentity};
@@ -105,7 +106,7 @@ impl Spawned {
             pumps.spawn(capture.clone().pump(LogStream::Stderr, pipe, file));
         }
         let (sender, exit) = watch::channel(None);
-        let (identity, mut child) = (self.identity, self.child);
+        let (identity, mut child, capture) = (self.identity, self.child, capture.clone());
         tokio::spawn(async move {
             let status = child.wait().await;
             let at_ns = clock.now_ns();
@@ -120,7 +121,11 @@ impl Spawned {
                 }
             };
             on_exit(info).await;
-            let _ = sender.send(Some(info));
+            // Under the lock of the value, so that whoever sees one of the two finds the other.
+            sender.send_modify(|exit| {
+                *exit = Some(info);
+                capture.announce(ClusterEventKind::NodeDown { process: identity, exit: info });
+            });
         });
         ManagedProcess { identity, exit, _stdin: self.stdin }
     }

@@ -53,6 +53,8 @@ pub struct UndoEntry {
     pub node: NodeId,
     /// The process it was done to.
     pub process: ProcessIdentity,
+    /// The process that did it and will take it back unless it dies.
+    pub by: ProcessIdentity,
 }
 
 /// What became of an entry at a replay.
@@ -74,6 +76,8 @@ pub enum UndoOutcome {
     Killed,
     /// The process had ended already, or the machine was restarted since.
     NothingLeft,
+    /// The process that did it still runs and will take it back; the entry stays open.
+    InUse,
     /// It could not be taken back; the entry stays open.
     Failed(String),
 }
@@ -100,6 +104,7 @@ struct Writer {
 pub struct UndoJournal {
     path: PathBuf,
     boot: String,
+    by: ProcessIdentity,
     writer: Mutex<Writer>,
 }
 
@@ -112,14 +117,15 @@ impl UndoJournal {
         let failed = |source| UndoError { path: path.to_path_buf(), source };
         let text = read(path)?;
         let next = text.last + 1;
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         if text.torn {
             // A line that a crash cut short must not swallow the next one.
             file.write_all(b"\n").map_err(failed)?;
         }
+        let by = ProcessIdentity::of(std::process::id())
+            .ok_or_else(|| failed(io::Error::other("/proc does not show this process")))?;
         let writer = Mutex::new(Writer { file, next });
-        Ok(Self { path: path.to_path_buf(), boot: boot_id(), writer })
+        Ok(Self { path: path.to_path_buf(), boot: boot_id(), by, writer })
     }
 
     /// Writes down a deed and returns its number, for [`UndoJournal::undone`].
@@ -134,7 +140,8 @@ impl UndoJournal {
     ) -> Result<u64, UndoError> {
         let mut writer = locked(&self.writer);
         let seq = writer.next;
-        let entry = UndoEntry { seq, boot: self.boot.clone(), deed, node, process };
+        let (boot, by) = (self.boot.clone(), self.by);
+        let entry = UndoEntry { seq, boot, deed, node, process, by };
         self.append(&mut writer.file, &Line::Entry(entry))?;
         writer.next += 1;
         Ok(seq)
@@ -206,8 +213,8 @@ pub fn pending(path: &Path) -> Result<Vec<UndoEntry>, UndoError> {
 }
 
 /// Takes back what the journal at `path` has open: stopped processes go on, then left-over ones are
-/// killed. Each entry is marked, so that a second replay finds nothing. The journal must not be in
-/// use by a running cluster, whose nodes this would kill.
+/// killed. Each entry is marked, so that a second replay finds nothing. What another process did that
+/// still runs is left alone: that is a cluster in use.
 ///
 /// # Errors
 /// [`UndoError`] when the journal cannot be read or written.
@@ -220,8 +227,8 @@ pub fn replay(path: &Path) -> Result<Vec<Undone>, UndoError> {
     open.sort_by_key(|entry| (entry.deed, entry.seq));
     let mut report = Vec::with_capacity(open.len());
     for entry in open {
-        let outcome = take_back(&entry, &journal.boot);
-        if !matches!(outcome, UndoOutcome::Failed(_)) {
+        let outcome = take_back(&entry, &journal);
+        if !matches!(outcome, UndoOutcome::Failed(_) | UndoOutcome::InUse) {
             journal.undone(entry.seq)?;
         }
         tracing::info!(node = %entry.node, process = %entry.process, ?outcome, "undone");
@@ -230,9 +237,12 @@ pub fn replay(path: &Path) -> Result<Vec<Undone>, UndoError> {
     Ok(report)
 }
 
-fn take_back(entry: &UndoEntry, boot: &str) -> UndoOutcome {
-    if entry.boot != boot {
+fn take_back(entry: &UndoEntry, journal: &UndoJournal) -> UndoOutcome {
+    if entry.boot != journal.boot {
         return UndoOutcome::NothingLeft;
+    }
+    if entry.by != journal.by && entry.by.is_alive() {
+        return UndoOutcome::InUse;
     }
     let (signal, done) = match entry.deed {
         Deed::Stopped => (ProcessSignal::Continue, UndoOutcome::Resumed),
@@ -241,8 +251,8 @@ fn take_back(entry: &UndoEntry, boot: &str) -> UndoOutcome {
     match signal::send(entry.process, signal) {
         Ok(Delivery::Sent) => done,
         Ok(Delivery::Gone) => {
-            let left = entry.deed == Deed::Started
-                && crate::guard::kill_group_remnants(entry.process);
+            let left =
+                entry.deed == Deed::Started && crate::guard::kill_group_remnants(entry.process);
             if left { done } else { UndoOutcome::NothingLeft }
         }
         Err(error) => UndoOutcome::Failed(error.to_string()),
@@ -314,6 +324,7 @@ mod tests {
             deed: Deed::Started,
             node: NodeId(1),
             process,
+            by: process,
         };
         let whole = serde_json::to_string(&Line::Entry(entry("another"))).unwrap();
         std::fs::write(&path, format!("{whole}\nnonsense\n{}", &whole[..20])).unwrap();
@@ -324,6 +335,24 @@ mod tests {
         let journal = UndoJournal::open(&path).unwrap();
         assert_eq!(journal.record(Deed::Stopped, NodeId(1), process).unwrap(), 2);
         assert_eq!(pending(&path).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_running_process_did_is_its_own_business() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let (_node, process) = Sleeper::start();
+        let (owner, by) = Sleeper::start();
+        let boot = boot_id();
+        let deed = Deed::Started;
+        let entry = UndoEntry { seq: 1, boot, deed, node: NodeId(1), process, by };
+        let line = serde_json::to_string(&Line::Entry(entry)).unwrap();
+        std::fs::write(&path, line + "\n").unwrap();
+        assert_eq!(replay(&path).unwrap()[0].outcome, UndoOutcome::InUse);
+        assert!(process.is_alive());
+        drop(owner);
+        assert_eq!(replay(&path).unwrap()[0].outcome, UndoOutcome::Killed);
+        assert_eq!(pending(&path).unwrap(), []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The JSON form of an [`Event`]: one object, micro-operations as arrays in Jepsen's shape.
 
+use crate::columns::PROCESS_MAX;
 use crate::event::{
     Event, F, Kind, Mop, OpError, Payload, PolledKey, Process, Record, RecordMeta, Scalar,
 };
@@ -23,10 +24,10 @@ impl<'de> Deserialize<'de> for Process {
         match Value::deserialize(d)? {
             Value::String(s) if s == "nemesis" => Ok(Process::Nemesis),
             Value::String(s) if s == "cluster" => Ok(Process::Cluster),
-            Value::Number(n) => match n.as_u64().and_then(|n| u32::try_from(n).ok()) {
+            Value::Number(n) => match n.as_u64().and_then(client) {
                 Some(n) => Ok(Process::Client(n)),
                 None => {
-                    Err(D::Error::custom(format!("process {n} is not between 0 and {}", u32::MAX)))
+                    Err(D::Error::custom(format!("process {n} is not between 0 and {PROCESS_MAX}")))
                 }
             },
             other => Err(D::Error::custom(format!(
@@ -34,6 +35,10 @@ impl<'de> Deserialize<'de> for Process {
             ))),
         }
     }
+}
+
+fn client(number: u64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|n| *n <= PROCESS_MAX)
 }
 
 impl Serialize for Mop {

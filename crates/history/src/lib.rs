@@ -24,7 +24,9 @@ mod event_json;
 mod lines;
 mod read_error;
 
-pub use columns::{Extra, ExtraId, History, HistoryBuilder, MopRef, PollRef, RecordsRef};
+pub use columns::{
+    Extra, ExtraId, History, HistoryBuilder, MopRef, PROCESS_MAX, PollRef, RecordsRef, Row,
+};
 pub use config::{Acks, Configuration, IsolationLevel, SubVia};
 pub use event::{
     Event, F, Kind, Mop, OpError, Payload, PolledKey, Process, Record, RecordMeta, Scalar,

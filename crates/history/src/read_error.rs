@@ -139,10 +139,6 @@ impl Fault {
         Fault { at, kind: ReadErrorKind::Syntax { format: "JSON", message: message.into() } }
     }
 
-    pub(crate) fn edn(at: usize, message: impl Into<String>) -> Fault {
-        Fault { at, kind: ReadErrorKind::Syntax { format: "EDN", message: message.into() } }
-    }
-
     pub(crate) fn field(at: usize, message: impl Into<String>) -> Fault {
         Fault { at, kind: ReadErrorKind::BadField(message.into()) }
     }

@@ -132,7 +132,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 /// A JSON text of the same meaning: fields in another order, white space, escapes.
 fn disguise(value: &Value, seed: u64) -> String {
-    let space = [" ", "", "\t", "  "][(seed % 4) as usize];
+    let space = [" ", "", "\t", "  "][usize::try_from(seed % 4).unwrap()];
     match value {
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|i| disguise(i, seed / 3)).collect();
@@ -147,7 +147,7 @@ fn disguise(value: &Value, seed: u64) -> String {
                 .collect();
             // Rotating by a seeded amount puts the value before the function now and then.
             if !parts.is_empty() && fields.contains_key("type") {
-                let by = (seed as usize) % parts.len();
+                let by = usize::try_from(seed % parts.len() as u64).unwrap();
                 parts.rotate_left(by);
             }
             format!("{{{space}{}{space}}}", parts.join(&format!("{space},{space}")))

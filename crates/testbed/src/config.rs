@@ -155,7 +155,10 @@ impl Timings {
             return complain("timings.broker_heartbeat_ms", "must be at least 1");
         }
         if self.broker_lease_ms < 2 * self.broker_heartbeat_ms {
-            return complain("timings.broker_lease_ms", "must be twice broker_heartbeat_ms or more");
+            return complain(
+                "timings.broker_lease_ms",
+                "must be twice broker_heartbeat_ms or more",
+            );
         }
         Ok(())
     }

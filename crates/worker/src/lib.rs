@@ -9,6 +9,8 @@
 
 pub mod client;
 pub mod generator;
+pub mod nemesis;
+pub mod observe;
 pub mod outcome;
 pub mod payload;
 pub mod plan;
@@ -16,3 +18,8 @@ pub mod progress;
 pub mod queue;
 pub mod recorder;
 pub mod session;
+
+/// librdkafka's version, as a number and as text.
+pub fn librdkafka_version() -> (i32, String) {
+    rdkafka::util::get_rdkafka_version()
+}

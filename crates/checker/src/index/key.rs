@@ -178,6 +178,14 @@ impl KeyIndex {
         self.conflicts.iter().map(|(index, slots)| (*index, slots.as_slice()))
     }
 
+    /// All values that stand at a place, ascending by slot.
+    pub(crate) fn values_at(&self, index: u32) -> Vec<Slot> {
+        match self.conflicts.binary_search_by_key(&index, |(i, _)| *i) {
+            Ok(at) => self.conflicts[at].1.iter().map(|s| Slot(*s)).collect(),
+            Err(_) => vec![self.picked_at(index)],
+        }
+    }
+
     /// The first index whose offset is at least `offset`.
     pub(crate) fn index_from(&self, offset: i64) -> u32 {
         u32::try_from(self.offsets.partition_point(|o| *o < offset)).unwrap_or(NONE)
@@ -225,7 +233,7 @@ impl KeyIndex {
     pub(super) fn send(&mut self, row: u32, kind: Kind, value: ValueId, offset: Option<i64>) {
         let slot = self.intern(value);
         let flags = &mut self.flags[slot as usize];
-        if self.writers[slot as usize] != NONE {
+        if self.writers[slot as usize] != NONE && *flags & SENT_OPEN == 0 {
             *flags |= SENT_AGAIN;
         }
         *flags &= !SENT_OPEN;

@@ -35,7 +35,7 @@
 //! [`Index::for_each_read`] and [`Index::for_each_write`] do this.
 //!
 //! # Cost
-//! One walk over the rows; three loads a polled record. About 30 bytes for each distinct value, nothing for each
+//! One walk over the rows; three loads a polled record. About 45 bytes for each distinct value, nothing for each
 //! record. Keys are dealt out to threads; every key is built by one thread in row order, so the tables do not depend on
 //! the number of threads.
 
@@ -78,8 +78,8 @@ impl<'h> Index<'h> {
     }
 
     /// All keys with their tables, in order of their ids.
-    pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = (KeyId, &KeyIndex)> {
-        (0u32..).map(KeyId).zip(self.keys.iter()).take(self.keys.len()).collect::<Vec<_>>().into_iter()
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (KeyId, &KeyIndex)> {
+        (0u32..).map(KeyId).zip(self.keys.iter())
     }
 
     /// Whether row `i` belongs to a client and is a send, poll or txn, in whatever state.

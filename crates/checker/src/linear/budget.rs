@@ -25,7 +25,8 @@ impl Exhausted {
 
 /// Time and memory that a caller grants. A closure `FnMut(i64) -> Result<(), Exhausted>` is one too.
 pub trait Budget {
-    /// One unit of work, at most a few microseconds, that changed the memory in use by `bytes_delta`.
+    /// One unit of work that changed the memory in use by `bytes_delta`. In searches that is one configuration, less
+    /// than a few microseconds; the near-linear monitors, which cannot run away, call it once a pass.
     ///
     /// # Errors
     /// What ran out. The algorithm stops and its answer is *unknown*.

@@ -39,8 +39,7 @@ impl ClusterMetadata {
             partition.isr.sort_unstable();
             partition.offline.sort_unstable();
         }
-        self.partitions
-            .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        self.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     }
 }
 

@@ -47,8 +47,7 @@ impl Connection {
         // Small single requests: waiting to fill a segment would only add delay.
         let _ = stream.set_nodelay(true);
         let versions = BTreeMap::new();
-        let mut connection =
-            Self { address: address.to_owned(), stream, correlation: 0, versions };
+        let mut connection = Self { address: address.to_owned(), stream, correlation: 0, versions };
         // Version 0 is understood by every broker and needs no negotiation (KIP-511).
         let answer = connection.request(&ApiVersionsRequest::default(), 0, deadline).await?;
         connection.check(answer.error_code, None)?;
@@ -247,8 +246,8 @@ impl Connection {
             let (got, sent) = (header.correlation_id, self.correlation);
             return Err(malformed(format!("correlation id {got} for request {sent}")));
         }
-        let body = Q::Response::decode(answer, version)
-            .map_err(|error| malformed(error.to_string()))?;
+        let body =
+            Q::Response::decode(answer, version).map_err(|error| malformed(error.to_string()))?;
         if answer.has_remaining() {
             let rest = answer.remaining();
             return Err(malformed(format!("{rest} bytes follow the end of the message")));

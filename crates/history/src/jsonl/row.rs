@@ -1,7 +1,7 @@
 //! One line → one row, without an allocation where the row has nothing rare.
 
 use super::cursor::{Cursor, decode};
-use crate::columns::{Extra, ExtraId, HistoryBuilder};
+use crate::columns::{Extra, ExtraId, HistoryBuilder, PROCESS_MAX};
 use crate::event::{F, Kind, Process, RecordMeta};
 use crate::event_json;
 use crate::intern::{KeyId, ValueId};
@@ -245,10 +245,8 @@ fn process(c: &mut Cursor<'_>) -> Result<Option<Process>, Fault> {
     match c.integer() {
         None => Err(c.not(WANTED)),
         Some(n) => match u32::try_from(n) {
-            Ok(n) => Ok(Some(Process::Client(n))),
-            Err(_) => {
-                Err(Fault::field(at, format!("process {n} is not between 0 and {}", u32::MAX)))
-            }
+            Ok(n) if n <= PROCESS_MAX => Ok(Some(Process::Client(n))),
+            _ => Err(Fault::field(at, format!("process {n} is not between 0 and {PROCESS_MAX}"))),
         },
     }
 }

@@ -78,9 +78,11 @@ fn duty(plane: &Plane, image: &Image, listening_since: Instant) -> Option<Comman
 
 /// Whether fencing this broker again would change anything.
 fn holds_a_place(image: &Image, id: u32) -> bool {
-    image.topics.values().flat_map(|topic| &topic.partitions).any(|state| {
-        state.leader == Some(id) || (state.isr.len() > 1 && state.isr.contains(&id))
-    })
+    image
+        .topics
+        .values()
+        .flat_map(|topic| &topic.partitions)
+        .any(|state| state.leader == Some(id) || (state.isr.len() > 1 && state.isr.contains(&id)))
 }
 
 fn report_leader(plane: &Plane, shown: &mut Option<(u64, u64)>) {

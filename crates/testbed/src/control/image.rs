@@ -254,7 +254,11 @@ impl Image {
     fn create_topic(&mut self, index: u64, request: &CreateTopic) -> Result<Outcome, Refusal> {
         if let Some(known) = self.topics.get(&request.name) {
             // The same id is the same request, sent again because its answer was lost.
-            return if known.id == request.id { Ok(Outcome::Done) } else { Err(Refusal::TopicExists) };
+            return if known.id == request.id {
+                Ok(Outcome::Done)
+            } else {
+                Err(Refusal::TopicExists)
+            };
         }
         let brokers: Vec<u32> = self.brokers.keys().copied().collect();
         let factor = usize::from(request.replication_factor);

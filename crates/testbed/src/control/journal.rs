@@ -242,7 +242,10 @@ impl RaftLogStorage<TypeConfig> for Journal {
         let result = self.write(lines, true).await;
         let failed = result.as_ref().err().map(StorageIOError::<NodeId>::write_logs);
         callback.log_io_completed(result);
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        match failed {
+            None => Ok(()),
+            Some(error) => Err(error.into()),
+        }
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError> {

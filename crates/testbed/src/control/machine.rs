@@ -75,8 +75,8 @@ fn write_error(error: &io::Error) -> StorageError {
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
-        let bytes =
-            serde_json::to_vec(&self.state).map_err(|error| write_error(&io::Error::from(error)))?;
+        let bytes = serde_json::to_vec(&self.state)
+            .map_err(|error| write_error(&io::Error::from(error)))?;
         crate::log::replace_file(&self.path, &bytes).map_err(|error| write_error(&error))?;
         Ok(snapshot_of(&self.state, bytes))
     }
@@ -85,9 +85,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotBuilder = Builder;
 
-    async fn applied_state(
-        &mut self,
-    ) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
         Ok((self.state.applied, self.state.membership.clone()))
     }
 
@@ -140,18 +138,15 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
-    async fn get_current_snapshot(
-        &mut self,
-    ) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
-        let read_error =
-            |error: &io::Error| StorageIOError::<NodeId>::read_snapshot(None, error);
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+        let read_error = |error: &io::Error| StorageIOError::<NodeId>::read_snapshot(None, error);
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(read_error(&error).into()),
         };
-        let state: State = serde_json::from_slice(&bytes)
-            .map_err(|error| read_error(&io::Error::from(error)))?;
+        let state: State =
+            serde_json::from_slice(&bytes).map_err(|error| read_error(&io::Error::from(error)))?;
         Ok(Some(snapshot_of(&state, bytes)))
     }
 }

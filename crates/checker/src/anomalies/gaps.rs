@@ -1,0 +1,171 @@
+//! What polls passed over: the common ground of truncated-log, stale-read and resurrected-write.
+//!
+//! A [`Gap`] says that one answer to one poll held records on both sides of some places and nothing at them: at that
+//! moment the log had nothing there, for good, since offsets are filled in order. Each place that a gap covers is put into
+//! one class:
+//! - *truncated*: an ok operation that ended before the poll was invoked had read the value;
+//! - otherwise *stale*: the send was acknowledged before the poll was invoked, and some ok operation read the value;
+//! - otherwise *resurrected*: an ok operation invoked after the poll ended read the value.
+//!
+//! Only the picked value of a place takes part, and only if it stands nowhere else. Of all gaps over a place the one
+//! invoked last (truncated, stale) or ended first (resurrected) is the witness; both are found by sweeping the gaps once,
+//! each place being assigned once.
+
+use crate::context::Context;
+use crate::index::{KeyIndex, NONE, Slot};
+use crate::report::Example;
+use crate::tally::Tally;
+use crate::walk::Gap;
+use perjury_history::{KeyId, Kind};
+use rustc_hash::FxHashMap;
+
+/// The class of a passed-over value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Read before, and gone.
+    Truncated,
+    /// Acknowledged before, and not visible.
+    Stale,
+    /// Not there, and there later.
+    Resurrected,
+}
+
+/// One passed-over value with its witnesses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passed {
+    pub(super) class: Class,
+    pub(super) key: KeyId,
+    pub(super) slot: Slot,
+    /// The row that proves that the value was there, or was to be there.
+    pub(super) proof: usize,
+    /// The poll that passed over it.
+    pub(super) poll: usize,
+}
+
+/// All values of one class.
+pub(super) fn of_class(ctx: &Context<'_>, class: Class) -> Tally<Passed> {
+    let mut tally = Tally::new(ctx.options.examples_max);
+    for passed in classify(ctx).into_iter().filter(|p| p.class == class) {
+        tally.add(true, 0, u32::try_from(passed.poll).unwrap_or(u32::MAX), passed);
+    }
+    tally
+}
+
+fn classify(ctx: &Context<'_>) -> Vec<Passed> {
+    let mut all = Vec::new();
+    let mut later: FxHashMap<(KeyId, Slot), usize> = FxHashMap::default();
+    for (id, key) in ctx.index.keys() {
+        let gaps = ctx.walk.gaps.get(id.index()).map(Vec::as_slice).unwrap_or_default();
+        if !gaps.is_empty() {
+            classify_key(ctx, id, key, gaps, &mut all, &mut later);
+        }
+    }
+    if !later.is_empty() {
+        resurrected(ctx, &mut later, &mut all);
+    }
+    all
+}
+
+fn classify_key(
+    ctx: &Context<'_>,
+    id: KeyId,
+    key: &KeyIndex,
+    gaps: &[Gap],
+    all: &mut Vec<Passed>,
+    later: &mut FxHashMap<(KeyId, Slot), usize>,
+) {
+    let mut timed: Vec<(usize, Gap)> = gaps
+        .iter()
+        .filter_map(|gap| Some((ctx.invoked(gap.row as usize)?, *gap)))
+        .collect();
+    timed.sort_unstable_by_key(|(_, gap)| gap.row);
+    let ended_first = cover(key.len(), timed.iter().map(|(_, gap)| *gap));
+    timed.sort_unstable_by_key(|(invoked, gap)| (std::cmp::Reverse(*invoked), gap.row));
+    let invoked_last = cover(key.len(), timed.iter().map(|(_, gap)| *gap));
+    for (place, slot) in (0u32..).zip(key.picked()) {
+        let (last, first) = (invoked_last[place as usize], ended_first[place as usize]);
+        if last == NONE || key.first_and_last(slot) != Some((place, place)) {
+            continue;
+        }
+        let Some(read) = key.first_read(slot) else { continue };
+        let Some(invoked) = ctx.invoked(last as usize) else { continue };
+        let acknowledged = key.writer(slot).filter(|w| ctx.history.kind(*w) == Kind::Ok);
+        let passed = |class, proof| Passed { class, key: id, slot, proof, poll: last as usize };
+        if read < invoked {
+            all.push(passed(Class::Truncated, read));
+        } else if let Some(writer) = acknowledged.filter(|w| *w < invoked) {
+            all.push(passed(Class::Stale, writer));
+        } else {
+            later.insert((id, slot), first as usize);
+        }
+    }
+}
+
+/// For each place the row of the first of these gaps that covers it.
+fn cover(places: usize, gaps: impl Iterator<Item = Gap>) -> Vec<u32> {
+    let mut by = vec![NONE; places];
+    let len = u32::try_from(places).unwrap_or(NONE);
+    let mut next: Vec<u32> = (0..=len).collect();
+    for gap in gaps {
+        let mut at = free(&mut next, gap.first);
+        while at < gap.end.min(len) {
+            by[at as usize] = gap.row;
+            next[at as usize] = at + 1;
+            at = free(&mut next, at + 1);
+        }
+    }
+    by
+}
+
+/// The first place from `at` on that no gap has taken, halving the paths on the way.
+fn free(next: &mut [u32], at: u32) -> u32 {
+    let mut at = (at as usize).min(next.len() - 1);
+    while next[at] as usize != at {
+        let beyond = next[next[at] as usize];
+        next[at] = beyond;
+        at = beyond as usize;
+    }
+    u32::try_from(at).unwrap_or(NONE)
+}
+
+/// Finds, for each candidate, the first ok read that was invoked after the gap.
+fn resurrected(
+    ctx: &Context<'_>,
+    later: &mut FxHashMap<(KeyId, Slot), usize>,
+    all: &mut Vec<Passed>,
+) {
+    for i in ctx.index.data_completions().filter(|i| ctx.is_ok(*i)) {
+        let Some(invoked) = ctx.invoked(i) else { continue };
+        ctx.index.for_each_read(i, |key, slot, _| {
+            if let Some(poll) = later.get(&(key, slot)).copied()
+                && poll < invoked
+            {
+                later.remove(&(key, slot));
+                all.push(Passed { class: Class::Resurrected, key, slot, proof: i, poll });
+            }
+        });
+    }
+}
+
+/// An example whose sentence begins with these words.
+pub(super) fn example(ctx: &Context<'_>, passed: &Passed, text: String) -> Example {
+    let (around, fault) = ctx.fault_around(passed.poll);
+    let mut rows = [passed.proof, passed.poll];
+    rows.sort_unstable();
+    let mut example =
+        ctx.example(passed.key, passed.slot, None, rows, format!("{text}{around}."));
+    example.fault = fault;
+    example
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_taken_by_the_first_gap_over_it() {
+        let gap = |row, first, end| Gap { row, first, end };
+        let by = cover(6, [gap(10, 1, 3), gap(11, 0, 5), gap(12, 2, 6)].into_iter());
+        assert_eq!(by, vec![11, 10, 10, 11, 11, 12]);
+    }
+}

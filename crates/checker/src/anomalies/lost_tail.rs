@@ -1,0 +1,118 @@
+//! # What it is
+//! A record that was acknowledged before the final read began is missing, although the final read reached the end of the
+//! log, and that end lies at or below the record's offset.
+//!
+//! # Why it is bad
+//! It is a lost write that `lost-write` cannot see: nothing was read beyond it.
+//!
+//! # How it is found
+//! Only if the history has a final read phase that completed. For each key whose target the final read reached: every
+//! value whose ok send completed before the phase began, whose acknowledged offset is at or above the offset reached, and
+//! that no ok operation ever read. Values that are lost writes already are not counted again.
+//!
+//! # Contract
+//! As for `lost-write`: a violation with acks=all and unclean leader election off; allowed with weaker acks.
+//!
+//! # Source
+//! Ours; the bound of a completed final read replaces the bound of the highest read.
+
+use super::{Entry, Found, Origin};
+use crate::context::Context;
+use crate::contract::Clause;
+use crate::index::{KeyIndex, Slot};
+use crate::report::Example;
+use crate::tally::Tally;
+use perjury_history::{KeyId, Kind};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "lost-tail",
+    title: "acknowledged write missing from the end of the log",
+    origin: Origin::Perjury,
+    clause: Clause::Durability,
+    meaning: "A record was acknowledged, and the log read to its end afterwards ends before it.",
+    impact: "Data is gone although the producer was told that it is safe.",
+    causes: &[
+        "acknowledging before the in-sync replicas have the record",
+        "electing a leader that misses acknowledged records",
+        "losing what was acknowledged but not yet on disk",
+    ],
+    advice: "Compare the end offsets of all replicas with the highest acknowledged offset.",
+    legal_if: "acks=0 or acks=1, or unclean leader election",
+    run: Some(run),
+};
+
+/// Whether the value is one, and if so whether the case is sound.
+fn missing(
+    ctx: &Context<'_>,
+    key: &KeyIndex,
+    slot: Slot,
+    begin: usize,
+    reached: i64,
+) -> Option<bool> {
+    if key.first_read(slot).is_some() || key.was_polled(slot) {
+        return None;
+    }
+    let writer = key.writer(slot).filter(|w| *w < begin)?;
+    let offset = key.offset_at(key.first_and_last(slot)?.0);
+    if offset < reached || ctx.history.kind(writer) != Kind::Ok {
+        return None;
+    }
+    Some(ctx.promises.durable(ctx.acks(writer)) && !key.was_sent_again(slot))
+}
+
+fn run(ctx: &Context<'_>) -> Found {
+    let mut tally = Tally::new(ctx.options.examples_max);
+    for (id, slot, reached, sound) in lost_tails(ctx) {
+        let writer = ctx.index.key(id).writer(slot).unwrap_or_default();
+        let row = u32::try_from(writer).unwrap_or(u32::MAX);
+        tally.add(sound, 0, row, (id, slot, reached));
+    }
+    let (count, sound) = (tally.count, tally.sound);
+    let cases = tally.cases().into_iter();
+    let examples = cases.map(|(id, slot, reached)| example(ctx, id, slot, reached)).collect();
+    Found { count, sound, examples }
+}
+
+/// Every value that is missing from the end of its log, with the offset reached and whether the case is sound.
+pub(crate) fn lost_tails(ctx: &Context<'_>) -> Vec<(KeyId, Slot, i64, bool)> {
+    let Some(read) = ctx.around.final_read.as_ref().filter(|r| r.completed) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    let lost: rustc_hash::FxHashSet<(KeyId, Slot)> =
+        ctx.lost().iter().map(|l| (l.key, l.slot)).collect();
+    for (id, key) in ctx.index.keys() {
+        let name = ctx.key(id);
+        let (Some(target), Some(reached)) = (read.targets.get(&name), read.reached.get(&name))
+        else {
+            continue;
+        };
+        if reached < target {
+            continue;
+        }
+        for slot in key.slots() {
+            if let Some(sound) = missing(ctx, key, slot, read.begin, *reached)
+                && !lost.contains(&(id, slot))
+            {
+                all.push((id, slot, *reached, sound));
+            }
+        }
+    }
+    all
+}
+
+fn example(ctx: &Context<'_>, id: KeyId, slot: Slot, reached: i64) -> Example {
+    let key = ctx.index.key(id);
+    let writer = key.writer(slot).unwrap_or_default();
+    let offset = key.first_and_last(slot).map(|(first, _)| key.offset_at(first));
+    let (around, fault) = ctx.fault_near(writer);
+    let text = format!(
+        "{} was acknowledged by {}{around}; the final read, which began later, found the end of the log at offset \
+         {reached}; no operation ever read it.",
+        ctx.placed(id, slot, offset),
+        ctx.op(writer),
+    );
+    let mut example = ctx.example(id, slot, offset, [writer], text);
+    example.fault = fault;
+    example
+}

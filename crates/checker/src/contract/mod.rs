@@ -1,0 +1,177 @@
+//! The contract: from what clients and cluster were configured to promise follows which anomalies are prohibited.
+//!
+//! # How it is decided
+//! Every anomaly of the catalogue names a [`Clause`], the promise that it would break. A clause looks at the
+//! configuration and answers *violation*, *allowed* or *unspecified*, with the rule and its source in one sentence.
+//! Sources are the reference documentation of Apache Kafka's configurations and the KIPs that define a behaviour.
+//!
+//! # Unknown fields
+//! A history that does not say how it was configured (a foreign one) is judged by Kafka's defaults since 3.0
+//! (KIP-679: `acks=all`, `enable.idempotence=true`; no unclean leader election since KIP-106), and the rule says so.
+//! Recorders of our own always say it.
+//!
+//! # Durability in detail
+//! An acknowledgement with `acks=all` is given when every in-sync replica has the record, and with unclean election off
+//! only an in-sync replica becomes leader. Killing, pausing or cutting off processes takes no data from a replica: what
+//! a process wrote stays in the page cache. So under such faults no acknowledged record may be lost, whatever
+//! `min.insync.replicas` is. Faults that take data from storage (power loss, a lost or damaged disk) are another matter:
+//! with a single in-sync replica (`min.insync.replicas=1`) and no fsync before the acknowledgement, nothing is
+//! promised (KIP-966 describes the case).
+
+mod clauses;
+mod jepsen;
+
+use crate::options::{Budgets, Contract, Options};
+use crate::report::Judgement;
+use perjury_history::{Acks, Configuration, Header, SubVia};
+
+/// The promise that an anomaly would break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clause {
+    /// An acknowledged record stays in the log.
+    Durability,
+    /// One send, one record.
+    Once,
+    /// An offset holds one record for ever.
+    StableOffsets,
+    /// What did not happen is not read.
+    NoAbortedReads,
+    /// A transaction does not see its own records before it commits.
+    NoOwnUncommitted,
+    /// A consumer's position moves by itself in order, from poll to poll.
+    PositionBetweenPolls,
+    /// What one poll returns is in order and without gaps.
+    PositionWithinPoll,
+    /// A producer's records stand in the order of its operations.
+    SendOrderBetween,
+    /// The sends of one operation stand in their order.
+    SendOrderWithin,
+    /// Other producers' records may come between.
+    Interleaving,
+    /// What was acknowledged is read in the end.
+    EventuallyRead,
+    /// The log's order agrees with real time.
+    RealTimeOrder,
+    /// What is visible stays visible at its place, and nothing appears where there was nothing.
+    StableLog,
+    /// A record is visible only after it was sent, and only as it was sent.
+    Integrity,
+    /// All records of a transaction, or none.
+    Atomicity,
+    /// Transactions do not see each other's records in a circle.
+    NoCircularReads,
+    /// Writes of transactions do not interleave.
+    WriteIsolation,
+    /// Transactions are serializable.
+    Serializability,
+    /// A budget of availability, if one is declared.
+    Budget(Budget),
+    /// An effect of the checker of reference only, without a meaning for a cluster.
+    ReferenceOnly,
+}
+
+/// A budget of availability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Budget {
+    /// The longest time without an ok send.
+    Gap,
+    /// The longest election.
+    Election,
+    /// The time from the last heal to the next ok send.
+    Recovery,
+    /// The time for which an operation may stay open.
+    Stuck,
+}
+
+/// What the contract says of one anomaly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// Violation, allowed or unspecified.
+    pub(crate) judgement: Judgement,
+    /// Why, with the source, as a sentence.
+    pub(crate) rule: String,
+}
+
+/// The configuration, and what else the contract depends on.
+#[derive(Debug, Clone)]
+pub(crate) struct Promises {
+    /// Which contract.
+    pub(crate) contract: Contract,
+    /// The configuration of the history's header, completed by the options.
+    pub(crate) config: Configuration,
+    /// The declared budgets.
+    pub(crate) budgets: Budgets,
+    ww_deps: bool,
+    storage_faults: bool,
+}
+
+impl Promises {
+    /// The promises of this header under these options.
+    pub(crate) fn new(header: &Header, options: &Options) -> Self {
+        let mut config = header.config.clone();
+        if config.sub_via.is_empty() {
+            config.sub_via.clone_from(&options.sub_via);
+        }
+        Promises {
+            contract: options.contract,
+            config,
+            budgets: budgets(header, options.budgets),
+            ww_deps: options.ww_deps,
+            storage_faults: header.nemesis.iter().any(|f| takes_data(f)),
+        }
+    }
+
+    /// What the contract says of the anomaly of this name and clause.
+    pub(crate) fn rule(&self, name: &str, clause: Clause) -> Rule {
+        match self.contract {
+            Contract::Kafka => clauses::rule(self, clause),
+            Contract::Jepsen => jepsen::rule(self, name),
+        }
+    }
+
+    /// Whether acknowledgements of this strength promise that the record stays. `acks` is that of one operation, where
+    /// the history says it; otherwise the configuration's.
+    pub(crate) fn durable(&self, acks: Option<Acks>) -> bool {
+        let acks = acks.or(self.config.acks).unwrap_or(Acks::All);
+        acks == Acks::All && !self.unclean() && !self.storage_at_risk()
+    }
+
+    /// Whether an operation takes effect as a whole or not at all. Assumed where the history does not say whether
+    /// operations are transactions, as the reference does.
+    pub(crate) fn atomic(&self) -> bool {
+        self.config.transactional != Some(false)
+    }
+
+    fn unclean(&self) -> bool {
+        self.config.unclean_leader_election == Some(true)
+    }
+
+    fn storage_at_risk(&self) -> bool {
+        let alone = self.config.min_insync_replicas.is_none_or(|n| n < 2)
+            || self.config.replication_factor == Some(1);
+        self.storage_faults && alone && self.config.fsync_before_ack != Some(true)
+    }
+
+    fn subscribes(&self) -> bool {
+        self.config.sub_via.contains(&SubVia::Subscribe)
+    }
+}
+
+/// Whether a fault of this name takes data from a replica's storage, beyond stopping its process.
+fn takes_data(fault: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["power", "unsynced", "disk", "truncate", "bitflip", "corrupt", "wipe", "lazyfs"];
+    WORDS.iter().any(|w| fault.contains(w))
+}
+
+/// The options' budgets, completed by those that the plan declares as `budgets.{gap,election,recovery,stuck}_ms`.
+fn budgets(header: &Header, options: Budgets) -> Budgets {
+    let plan = header.plan.get("budgets");
+    let declared = |name: &str| plan.and_then(|p| p.get(name)).and_then(serde_json::Value::as_u64);
+    Budgets {
+        gap_ms: options.gap_ms.or_else(|| declared("gap_ms")),
+        election_ms: options.election_ms.or_else(|| declared("election_ms")),
+        recovery_ms: options.recovery_ms.or_else(|| declared("recovery_ms")),
+        stuck_ms: options.stuck_ms.or_else(|| declared("stuck_ms")),
+    }
+}

@@ -1,0 +1,147 @@
+//! A first-in first-out queue whose values are unique, decided without search.
+//!
+//! # How it is decided
+//! A history with unique values is linearizable exactly when none of these patterns occurs (Bouajjani, Emmi, Enea and
+//! Hamza 2015): a value is dequeued that was not enqueued, or before it was; a value is dequeued twice; `a` was enqueued
+//! before `b` but dequeued after it, or never; a dequeue found the queue empty while at every instant of it some value
+//! must have been inside. Each is found by sorting.
+//!
+//! # Unknown outcomes
+//! An enqueue of unknown outcome took effect only if its value was dequeued. A dequeue of unknown outcome may have taken
+//! any value that nobody else dequeued: values that would otherwise be overtaken are matched to such dequeues by
+//! earliest deadline. When dequeues that found nothing are present as well, a violation that such a dequeue might
+//! explain is left to the general search.
+
+mod order;
+mod patterns;
+
+use super::budget::Budget;
+use super::op::{NEVER, Op, OpRef, first_broken};
+use super::outcome::{Answer, Unknown, Violation};
+use patterns::{Fault, Judgement};
+
+/// One operation on a queue, with its answer. Values are codes, dense from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueueCall {
+    /// This value was appended.
+    Enqueue(u32),
+    /// This value was taken from the front.
+    Dequeue(u32),
+    /// The queue was empty.
+    Empty,
+    /// A dequeue whose answer nobody knows.
+    Take,
+}
+
+/// The operations on one queue.
+#[derive(Debug, Clone, Default)]
+pub struct Queue {
+    /// The operations in order of invocation.
+    pub ops: Vec<Op<QueueCall>>,
+    /// Values whose enqueue failed, with its invocation and its failure.
+    pub aborted: Vec<(u32, OpRef)>,
+}
+
+impl Queue {
+    /// Whether no value is enqueued twice, which is what the patterns need.
+    pub fn is_unique(&self) -> bool {
+        let mut seen = vec![false; patterns::values_len(self)];
+        self.ops.iter().all(|op| match op.call {
+            QueueCall::Enqueue(v) => !std::mem::replace(&mut seen[v as usize], true),
+            _ => true,
+        })
+    }
+
+    fn before(&self, before: u64) -> Queue {
+        let ops = self.ops.iter().filter(|op| op.invoke < before).filter_map(|op| {
+            let ret = op.ret.filter(|r| *r < before);
+            let call = match op.call {
+                QueueCall::Dequeue(_) | QueueCall::Empty if ret.is_none() => QueueCall::Take,
+                call => call,
+            };
+            Some(Op { ret, call, ..op.clone() })
+        });
+        let mut prefix = Queue { ops: ops.collect(), aborted: Vec::new() };
+        for (value, id) in self.aborted.iter().filter(|(_, id)| id.invoke < before) {
+            if id.shown() < before {
+                prefix.aborted.push((*value, *id));
+            } else {
+                let call = QueueCall::Enqueue(*value);
+                prefix.ops.push(Op { process: None, invoke: id.invoke, ret: None, call });
+            }
+        }
+        prefix
+    }
+}
+
+/// Decides a queue for which [`Queue::is_unique`] holds; `None` when only a search can. `name` shows a value's code.
+///
+/// Cost: a few sorts.
+pub fn decide(
+    queue: &Queue,
+    certificate: bool,
+    budget: &mut dyn Budget,
+    name: &dyn Fn(u32) -> String,
+) -> Option<Answer> {
+    let bytes = i64::try_from(queue.ops.len() * 64).unwrap_or(i64::MAX);
+    if let Err(what) = budget.step(bytes) {
+        return Some(Answer::Unknown(Unknown::exhausted(what, 0)));
+    }
+    let fault = match patterns::judge(queue) {
+        Judgement::Holds(values) => {
+            let order = certificate.then(|| order::linearize(queue, &values));
+            return budgeted(budget, bytes, Answer::Linearizable { order });
+        }
+        Judgement::Open => return None,
+        Judgement::Broken(fault) => fault,
+    };
+    let mut returns: Vec<u64> = queue.ops.iter().filter_map(|o| o.ret).collect();
+    returns.extend(queue.aborted.iter().map(|(_, id)| id.shown()));
+    returns.sort_unstable();
+    returns.dedup();
+    let upper = fault.ops.iter().map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
+    let end = first_broken(upper, &returns, |before| {
+        !matches!(patterns::judge(&queue.before(before)), Judgement::Broken(_))
+    });
+    let fault = match patterns::judge(&queue.before(end + 1)) {
+        Judgement::Broken(fault) => fault,
+        _ => fault,
+    };
+    let prefix = queue.before(end);
+    let prefix = match patterns::judge(&prefix) {
+        Judgement::Holds(values) => order::linearize(&prefix, &values),
+        _ => Vec::new(),
+    };
+    let answer = Answer::NotLinearizable(Box::new(violation(queue, &fault, end, prefix, name)));
+    budgeted(budget, bytes, answer)
+}
+
+fn budgeted(budget: &mut dyn Budget, bytes: i64, answer: Answer) -> Option<Answer> {
+    match budget.step(-bytes) {
+        Ok(()) => Some(answer),
+        Err(what) => Some(Answer::Unknown(Unknown::exhausted(what, 0))),
+    }
+}
+
+fn violation(
+    queue: &Queue,
+    fault: &Fault,
+    end: u64,
+    prefix: Vec<u64>,
+    name: &dyn Fn(u32) -> String,
+) -> Violation {
+    let op = queue.ops.iter().find(|o| o.ret == Some(end)).map(Op::id);
+    let op = op.or(fault.ops.first().copied()).unwrap_or(OpRef { invoke: end, ret: Some(end) });
+    let mut others = fault.ops.clone();
+    others.retain(|o| o.invoke != op.invoke);
+    others.dedup();
+    Violation {
+        rule: fault.rule.code(),
+        op,
+        others,
+        prefix_end: end,
+        prefix,
+        attempts: Vec::new(),
+        sentence: fault.sentence(name),
+    }
+}

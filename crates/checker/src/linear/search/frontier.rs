@@ -1,0 +1,111 @@
+//! Configurations, sets of them, and which of them can be dropped.
+
+use super::bits::Bits;
+use super::crashed::Used;
+use rustc_hash::FxHashMap;
+
+/// What makes a configuration: two with equal keys have the same future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key<B> {
+    /// Open operations that took effect.
+    pub(super) done: B,
+    /// Open overwrites that may have been hidden before one that took effect.
+    pub(super) covered: B,
+    /// The state's number.
+    pub(super) state: u32,
+    /// The number of the counts of used operations of unknown outcome.
+    pub(super) used: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config<B> {
+    pub(super) key: Key<B>,
+    /// How it came about.
+    pub(super) node: u32,
+    /// Its last step was an overwrite whose value nobody has observed.
+    pub(super) quiet: bool,
+}
+
+/// Configurations in order of discovery.
+#[derive(Debug)]
+pub(super) struct Set<B> {
+    pub(super) list: Vec<Config<B>>,
+    index: FxHashMap<Key<B>, u32>,
+}
+
+impl<B: Bits> Set<B> {
+    pub(super) fn new() -> Self {
+        Set { list: Vec::new(), index: FxHashMap::default() }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.index.clear();
+    }
+
+    pub(super) fn bytes(&self) -> i64 {
+        let configs = self.list.capacity() * std::mem::size_of::<Config<B>>();
+        let index = self.index.capacity() * (std::mem::size_of::<Key<B>>() + 8);
+        i64::try_from(configs + index).unwrap_or(i64::MAX / 4)
+    }
+
+    /// The position of a configuration that must be looked at (again), or `None` when nothing about it is new.
+    pub(super) fn insert(
+        &mut self,
+        key: Key<B>,
+        quiet: bool,
+        node: impl FnOnce() -> u32,
+    ) -> Option<usize> {
+        match self.index.entry(key) {
+            std::collections::hash_map::Entry::Occupied(entry) => {
+                let known = &mut self.list[*entry.get() as usize];
+                if known.quiet && !quiet {
+                    known.quiet = false;
+                    return Some(*entry.get() as usize);
+                }
+                None
+            }
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let at = self.list.len();
+                entry.insert(super::table::small(at));
+                self.list.push(Config { key, node: node(), quiet });
+                Some(at)
+            }
+        }
+    }
+}
+
+/// At most this many configurations of one group are kept as rulers by which others are dropped.
+const RULERS_MAX: usize = 64;
+
+/// Drops configurations that another one can imitate.
+pub(super) fn prune<B: Bits>(configs: &mut Vec<Config<B>>, overwrites: B, used: &Used) {
+    if configs.len() < 2 {
+        return;
+    }
+    let group = |c: &Config<B>| (c.key.state, c.key.done.difference(overwrites));
+    configs.sort_by_key(|c| {
+        let free = std::cmp::Reverse(c.key.covered.count());
+        (group(c), free, used.total(c.key.used))
+    });
+    let mut kept: Vec<Config<B>> = Vec::with_capacity(configs.len());
+    let mut first = 0;
+    for config in configs.iter() {
+        if kept.last().is_some_and(|k| group(k) != group(config)) {
+            first = kept.len();
+        }
+        let rulers = &kept[first..kept.len().min(first + RULERS_MAX)];
+        if !rulers.iter().any(|r| imitates(&r.key, &config.key, overwrites, used)) {
+            kept.push(*config);
+        }
+    }
+    *configs = kept;
+}
+
+/// Whether `a` can do whatever `b` can. Both have the same state and the same operations other than overwrites done.
+fn imitates<B: Bits>(a: &Key<B>, b: &Key<B>, overwrites: B, used: &Used) -> bool {
+    let differ = a.done.difference(b.done).union(b.done.difference(a.done));
+    b.covered.difference(a.covered).is_empty()
+        && differ.intersection(overwrites).difference(a.covered).is_empty()
+        && used.is_within(a.used, b.used)
+}

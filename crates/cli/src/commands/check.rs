@@ -1,0 +1,88 @@
+//! `perjury check`: judge a recorded history.
+
+use crate::exit::{self, usage};
+use crate::output::{self, Output};
+use anyhow::{Context, Result};
+use perjury_checker::Options;
+use perjury_history::History;
+use perjury_history::formats::{self, Format};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Arguments of `perjury check`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A history, a run directory (or a link to one, such as store/latest), a Jepsen store directory, or - for stdin.
+    path: PathBuf,
+    /// The format; recognised from the content when absent.
+    #[arg(long)]
+    format: Option<Format>,
+    #[command(flatten)]
+    judging: Judging,
+    /// How to print the report.
+    #[arg(short, long, default_value = "text")]
+    output: Output,
+}
+
+/// How a history is judged.
+#[derive(clap::Args)]
+pub(crate) struct Judging {
+    /// The model: kafka, list-append, register, …; recognised from the content when absent.
+    #[arg(long)]
+    model: Option<String>,
+    /// Which anomalies count: `kafka` follows from the configuration, `jepsen` is Jepsen's fixed set.
+    #[arg(long, default_value = "kafka")]
+    contract: String,
+    /// How many threads may work; the report is the same whatever the number.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+impl Judging {
+    pub(crate) fn options(&self) -> Result<Options> {
+        let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
+        Ok(Options { contract, threads: self.threads.max(1), ..Options::default() })
+    }
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
+    let began = Instant::now();
+    let options = args.judging.options()?;
+    let (history, path) = read(&args.path, args.format)?;
+    let read_ms = began.elapsed().as_millis();
+    if !quiet && began.elapsed().as_secs() >= 2 && std::io::stderr().is_terminal() {
+        eprintln!("read {} events, checking", history.len());
+    }
+    let checking = Instant::now();
+    let report = perjury_checker::check(&history, &options);
+    let timings = serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
+    output::print(args.output, &report, &path, timings)?;
+    Ok(exit::of(report.verdict))
+}
+
+/// Reads the history that a path means.
+fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
+    if path == Path::new("-") {
+        let history = formats::read_any(std::io::stdin().lock(), "standard input", format);
+        return Ok((history.map_err(|e| usage(e.to_string()))?, path.into()));
+    }
+    let file = find(path)?;
+    let open = File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
+    let reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open));
+    let history = formats::read_any(reader, &file.display().to_string(), format);
+    Ok((history.map_err(|e| usage(e.to_string()))?, file))
+}
+
+/// The history file of a directory, or the file itself.
+fn find(path: &Path) -> Result<PathBuf> {
+    let meta = std::fs::metadata(path)
+        .map_err(|e| usage(format!("cannot read {}: {e}; give a history file or a run directory", path.display())))?;
+    if !meta.is_dir() {
+        return Ok(path.into());
+    }
+    let there = formats::candidates().iter().map(|name| path.join(name)).find(|file| file.is_file());
+    there.with_context(|| format!("{} holds none of {}", path.display(), formats::candidates().join(", "))).map_err(|e| usage(e.to_string()))
+}

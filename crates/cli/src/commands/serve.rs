@@ -1,0 +1,35 @@
+//! `perjury serve`: the runs of a store as pages.
+
+use crate::exit::usage;
+use anyhow::Result;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `perjury serve`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The folder that holds the runs.
+    #[arg(long, default_value = "store", env = "PERJURY_STORE")]
+    store: PathBuf,
+    /// Where to listen; port 0 chooses a free one. Anything but loopback is visible to others.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    bind: SocketAddr,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(args.bind).await.map_err(|e| {
+            usage(format!("cannot listen on {}: {e}; choose another address with --bind 127.0.0.1:PORT", args.bind))
+        })?;
+        let address = listener.local_addr()?;
+        println!("serving {} on http://{address}/ (Ctrl-C ends it)", args.store.display());
+        let stop = async {
+            // Without a signal handler Ctrl-C ends the process all the same, only less gently.
+            let _ = tokio::signal::ctrl_c().await;
+        };
+        perjury_server::serve_on(listener, &args.store, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,3 @@
+//! One folder for each kind of cluster.
+
+pub mod testbed;

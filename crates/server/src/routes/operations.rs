@@ -1,0 +1,177 @@
+//! The operations of a run: by index, by search, and by place in a log.
+
+use crate::AppState;
+use crate::error::ApiError;
+use crate::routes::params::{Asked, InRun, commas, given};
+use crate::view::filter::{Ended, Filter, Who, search};
+use crate::view::log::{LogView, log as build_log};
+use crate::view::operation::{Op, OperationView};
+use axum::Json;
+use axum::extract::State;
+use perjury_history::{History, Kind, Process};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1000;
+const INDICES_MAX: usize = 1000;
+/// How many polled records of one operation are sent with a search, and with a request by index.
+const RECORDS_IN_SEARCH: usize = 100;
+const RECORDS_BY_INDEX: usize = 5000;
+/// How many offsets of a log are sent at once.
+const LOG_ROWS_MAX: i64 = 2000;
+
+/// Which operations.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct OperationsQuery {
+    /// Indices of events, separated by commas. With it everything else is ignored.
+    index: Option<String>,
+    /// A client's number, `nemesis`, `cluster`, or `all`; clients if absent.
+    process: Option<String>,
+    f: Option<String>,
+    /// `ok`, `fail`, `info`, or `open` for operations that never completed.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    key: Option<String>,
+    offset: Option<i64>,
+    value: Option<String>,
+    error: Option<String>,
+    /// Begun within this window, ns since the start of the run.
+    since: Option<i64>,
+    until: Option<i64>,
+    /// The index at which the page begins.
+    from: Option<usize>,
+    limit: Option<usize>,
+}
+
+/// Operations, in the order of their invocations.
+#[derive(Debug, Serialize)]
+pub(crate) struct OperationsAnswer {
+    operations: Vec<OperationView>,
+    /// How many match in all.
+    total: usize,
+    /// How many of them stand before the first one here.
+    before: usize,
+    /// `from` of the next page, if there is one.
+    next: Option<usize>,
+}
+
+/// Operations by index or by search.
+pub(crate) async fn operations(
+    State(state): State<AppState>,
+    InRun(run): InRun,
+    Asked(query): Asked<OperationsQuery>,
+) -> Result<Json<OperationsAnswer>, ApiError> {
+    let history = state.histories.get(&run).await?;
+    let answer = tokio::task::spawn_blocking(move || match given(query.index.clone()) {
+        Some(indices) => by_index(&history, &indices),
+        None => by_search(&history, query),
+    });
+    Ok(Json(answer.await??))
+}
+
+fn by_index(history: &History, indices: &str) -> Result<OperationsAnswer, ApiError> {
+    let mut ops: BTreeSet<(usize, Option<usize>)> = BTreeSet::new();
+    for text in commas(Some(indices)).take(INDICES_MAX) {
+        let index = text.parse::<usize>().map_err(|_| {
+            ApiError::bad_request(
+                format!("{text:?} is not the index of an event"),
+                "Give non-negative integers, separated by commas: index=4071,5120.",
+            )
+        })?;
+        // An index beyond the end is left out: reports outlive torn histories.
+        if index < history.len() {
+            let op = Op::of(history, index);
+            ops.insert((op.first(), op.complete));
+        }
+    }
+    let operations: Vec<OperationView> = ops
+        .into_iter()
+        .map(|(first, _)| OperationView::of(history, Op::of(history, first), RECORDS_BY_INDEX))
+        .collect();
+    Ok(OperationsAnswer { total: operations.len(), operations, before: 0, next: None })
+}
+
+fn by_search(history: &History, query: OperationsQuery) -> Result<OperationsAnswer, ApiError> {
+    let filter = Filter {
+        who: who(query.process.as_deref())?,
+        f: given(query.f),
+        ended: ended(query.kind.as_deref())?,
+        key: given(query.key),
+        offset: query.offset,
+        value: given(query.value),
+        error: given(query.error),
+        since: query.since,
+        until: query.until,
+    };
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let found = search(history, &filter, query.from.unwrap_or(0), limit);
+    let view = |op: &Op| OperationView::of(history, *op, RECORDS_IN_SEARCH);
+    Ok(OperationsAnswer {
+        operations: found.operations.iter().map(view).collect(),
+        total: found.total,
+        before: found.before,
+        next: found.next,
+    })
+}
+
+fn who(process: Option<&str>) -> Result<Who, ApiError> {
+    Ok(match process.map(str::trim) {
+        None | Some("") => Who::Clients,
+        Some("all") => Who::All,
+        Some("nemesis") => Who::One(Process::Nemesis),
+        Some("cluster") => Who::One(Process::Cluster),
+        Some(number) => Who::One(Process::Client(number.parse().map_err(|_| {
+            ApiError::bad_request(
+                format!("{number:?} is not a process"),
+                "A process is a client's number, nemesis, cluster, or all.",
+            )
+        })?)),
+    })
+}
+
+fn ended(kind: Option<&str>) -> Result<Option<Ended>, ApiError> {
+    Ok(Some(match kind.map(str::trim) {
+        None | Some("") => return Ok(None),
+        Some("ok") => Ended::As(Kind::Ok),
+        Some("fail") => Ended::As(Kind::Fail),
+        Some("info") => Ended::As(Kind::Info),
+        Some("open" | "invoke") => Ended::Open,
+        Some(other) => {
+            return Err(ApiError::bad_request(
+                format!("{other:?} is not an outcome"),
+                "type is ok, fail, info, or open.",
+            ));
+        }
+    }))
+}
+
+/// Which window of a key's log.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LogQuery {
+    key: String,
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+/// Who wrote and who read each offset of a key.
+pub(crate) async fn log(
+    State(state): State<AppState>,
+    InRun(run): InRun,
+    Asked(query): Asked<LogQuery>,
+) -> Result<Json<LogView>, ApiError> {
+    let history = state.histories.get(&run).await?;
+    let from = query.from.unwrap_or(0);
+    let most = from.saturating_add(LOG_ROWS_MAX - 1);
+    let to = query.to.unwrap_or(most).min(most);
+    let key = query.key.clone();
+    let build = move |history: Arc<History>| build_log(&history, &key, from, to);
+    let view = tokio::task::spawn_blocking(move || build(history)).await?;
+    view.map(Json).ok_or_else(|| {
+        ApiError::not_found(
+            format!("no send or poll of the history names the key {:?}", query.key),
+            "Keys are topic-partitions such as orders-2; the report lists them.",
+        )
+    })
+}

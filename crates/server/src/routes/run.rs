@@ -1,0 +1,69 @@
+//! One run: its report, and its history over time.
+
+use crate::AppState;
+use crate::error::ApiError;
+use crate::routes::params::{Asked, InRun};
+use crate::view::timeline::{Timeline, timeline as build};
+use axum::Json;
+use axum::extract::State;
+use perjury_store::{FileEntry, RunSummary};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+
+const POINTS_DEFAULT: usize = 5000;
+const POINTS_MAX: usize = 20_000;
+
+/// All that a report page needs but the history.
+#[derive(Debug, Serialize)]
+pub(crate) struct Detail {
+    summary: RunSummary,
+    report: Option<Value>,
+    plan: Option<Value>,
+    header: Option<Value>,
+    files: Vec<FileEntry>,
+    /// The nodes that left logs.
+    nodes: Vec<String>,
+    /// Where the run directory is on the server's machine, for commands to copy.
+    path: String,
+}
+
+/// Summary, report, plan, header and files of a run.
+pub(crate) async fn detail(
+    State(state): State<AppState>,
+    InRun(run): InRun,
+) -> Result<Json<Detail>, ApiError> {
+    let store = Arc::clone(&state.store);
+    let loaded = tokio::task::spawn_blocking(move || store.load(run.id())).await??;
+    Ok(Json(Detail {
+        files: loaded.dir.files(),
+        nodes: loaded.dir.nodes(),
+        path: loaded.dir.path().display().to_string(),
+        summary: loaded.summary,
+        report: loaded.report,
+        plan: loaded.plan,
+        header: loaded.header,
+    }))
+}
+
+/// Which window of time.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TimelineQuery {
+    points: Option<usize>,
+    /// Nanoseconds since the start of the run.
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+/// Latency points, rates, fault bands and leader changes.
+pub(crate) async fn timeline(
+    State(state): State<AppState>,
+    InRun(run): InRun,
+    Asked(query): Asked<TimelineQuery>,
+) -> Result<Json<Timeline>, ApiError> {
+    let history = state.histories.get(&run).await?;
+    let points = query.points.unwrap_or(POINTS_DEFAULT).min(POINTS_MAX);
+    let built =
+        tokio::task::spawn_blocking(move || build(&history, query.from, query.to, points)).await?;
+    Ok(Json(built))
+}

@@ -1,0 +1,5 @@
+//! The router, asked without a socket.
+
+mod api;
+mod security;
+mod support;

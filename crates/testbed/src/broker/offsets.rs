@@ -1,0 +1,115 @@
+//! ListOffsets and OffsetForLeaderEpoch.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
+use kafka_protocol::messages::{
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, TopicName,
+};
+
+use super::dispatch::Answer;
+use super::{Context, Reply};
+use crate::log::partition_log::LOG_START;
+use crate::replica::types::ReplicaError;
+
+/// Special timestamps of ListOffsets.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+
+/// Offset, timestamp (-1: none) and leader epoch (-1: none).
+type Found = (i64, i64, i32);
+
+/// Answers ListOffsets.
+pub(super) fn list_offsets(
+    context: &Context,
+    request: &ListOffsetsRequest,
+    answer: Answer,
+) -> Reply {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let response = ListOffsetsPartitionResponse::default()
+                .with_partition_index(wanted.partition_index);
+            match list_one(context, &topic.name, wanted) {
+                Ok((offset, timestamp, epoch)) => {
+                    let response = response.with_offset(offset).with_timestamp(timestamp);
+                    if answer.version >= 4 { response.with_leader_epoch(epoch) } else { response }
+                }
+                Err(error) => response.with_error_code(code(&error, answer.version)),
+            }
+        });
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    answer.with(&ListOffsetsResponse::default().with_topics(topics.collect()))
+}
+
+/// Clients older than KIP-207 know `OFFSET_NOT_AVAILABLE` as `LEADER_NOT_AVAILABLE`.
+fn code(error: &ReplicaError, version: i16) -> i16 {
+    match error {
+        ReplicaError::Kafka(ResponseError::OffsetNotAvailable) if version < 5 => {
+            ResponseError::LeaderNotAvailable.code()
+        }
+        error => error.code(),
+    }
+}
+
+fn list_one(
+    context: &Context,
+    topic: &TopicName,
+    wanted: &ListOffsetsPartition,
+) -> Result<Found, ReplicaError> {
+    let partition = context.serving(topic, wanted.partition_index)?;
+    let client_epoch = wanted.current_leader_epoch;
+    let none = (-1, -1, -1);
+    match wanted.timestamp {
+        LATEST => partition.latest_offset(client_epoch).map(|(epoch, offset)| (offset, -1, epoch)),
+        EARLIEST => partition.earliest_epoch(client_epoch).map(|epoch| (LOG_START, -1, epoch)),
+        MAX_TIMESTAMP => {
+            partition.offset_by_time(None, client_epoch).map(|found| found.unwrap_or(none))
+        }
+        at if at >= 0 => {
+            partition.offset_by_time(Some(at), client_epoch).map(|found| found.unwrap_or(none))
+        }
+        _ => Err(ResponseError::InvalidRequest.into()),
+    }
+}
+
+/// Answers OffsetForLeaderEpoch. Followers are fenced by their leader epoch and served without a
+/// lease, consumers are not.
+pub(super) fn offset_for_leader_epoch(
+    context: &Context,
+    request: &OffsetForLeaderEpochRequest,
+    answer: Answer,
+) -> Reply {
+    // Version 2 has no replica id and is sent by consumers.
+    let is_follower = answer.version >= 3 && request.replica_id.0 >= 0;
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let found = if is_follower {
+                context.hosted(&topic.topic, wanted.partition)
+            } else {
+                context.serving(&topic.topic, wanted.partition)
+            };
+            let end = found.map_err(ReplicaError::from).and_then(|partition| {
+                partition.epoch_end(wanted.current_leader_epoch, wanted.leader_epoch)
+            });
+            let response = EpochEndOffset::default().with_partition(wanted.partition);
+            match end {
+                Ok((epoch, offset)) => response.with_leader_epoch(epoch).with_end_offset(offset),
+                Err(error) => response.with_error_code(error.code()),
+            }
+        });
+        OffsetForLeaderTopicResult::default()
+            .with_topic(topic.topic.clone())
+            .with_partitions(partitions.collect())
+    });
+    answer.with(&OffsetForLeaderEpochResponse::default().with_topics(topics.collect()))
+}

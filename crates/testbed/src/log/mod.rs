@@ -1,0 +1,27 @@
+//! Partition logs on disk: segments of record batches, what is derived from them, and the small
+//! files beside them.
+
+pub(crate) mod batch;
+pub(crate) mod epochs;
+pub(crate) mod partition_log;
+pub(crate) mod producers;
+pub(crate) mod segment;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Replaces a file so that after a crash it holds either the old or the new bytes.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}

@@ -1,0 +1,12 @@
+//! Three real processes, spoken to over TCP, killed and stopped.
+//!
+//! Each test has a cluster of its own on loopback addresses of its own, because a killed node must
+//! find its port free again, which on 127.0.0.1 any outgoing connection may have taken.
+
+mod bugs;
+mod durability;
+mod fencing;
+mod formation;
+mod idempotence;
+mod startup;
+mod support;

@@ -1,0 +1,176 @@
+// What the API answers: the shapes of `crates/server`, and the report of `crates/checker` as far as pages use it.
+
+export type Verdict = "valid" | "invalid" | "unknown";
+export type RunStatus = "complete" | "running" | "interrupted" | "unchecked" | "unreadable";
+export type Judgement = "violation" | "allowed" | "unspecified";
+export type Outcome = "ok" | "fail" | "info";
+
+/** A key or a value of a history: an integer or a text. Integers beyond 2^53 arrive as text. */
+export type Scalar = number | string;
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export interface RunSummary {
+  id: string;
+  name: string;
+  time: string;
+  status: RunStatus;
+  verdict: string | null;
+  reasons: string[];
+  operations: number | null;
+  anomalies: Record<string, number>;
+  violations: number;
+  headline: string | null;
+  workload: string | null;
+  nemesis: string[];
+  seed: Scalar | null;
+  cluster: string | null;
+  bugs: string[];
+  started: string | null;
+  finished: string | null;
+  problem: string | null;
+}
+
+export interface RunList {
+  runs: RunSummary[];
+  total: number;
+  stored: number;
+  verdicts: Record<Verdict | "none", number>;
+}
+
+export interface FileEntry {
+  path: string;
+  bytes: number;
+}
+
+export interface RunDetail {
+  summary: RunSummary;
+  report: Json;
+  plan: Json;
+  header: JsonObject | null;
+  files: FileEntry[];
+  nodes: string[];
+  path: string;
+}
+
+export interface Point {
+  i: number;
+  t: number;
+  ms: number | null;
+  f: string;
+  type: Outcome;
+  key: string | null;
+}
+
+export interface Band {
+  fault: number;
+  f: string;
+  target: Json;
+  nodes: Json;
+  key: Json;
+  start: number;
+  injected: number | null;
+  end: number;
+  healed: boolean;
+  witnessed: boolean | null;
+  why: string | null;
+}
+
+export interface Leader {
+  t: number;
+  topic: Json;
+  partition: Json;
+  from: Json;
+  to: Json;
+  epoch: Json;
+}
+
+export interface Mark {
+  t: number;
+  kind: "phase" | "node-up" | "node-down";
+  label: string;
+}
+
+export interface Rate {
+  t: number;
+  ok: number;
+  fail: number;
+  info: number;
+}
+
+export interface Timeline {
+  duration: number;
+  from: number;
+  to: number;
+  points: Point[];
+  operations: number;
+  sampled: boolean;
+  bands: Band[];
+  leaders: Leader[];
+  marks: Mark[];
+  rate: Rate[];
+  rate_step: number;
+}
+
+/** One row of a history. Fields that are not named here are kept, whatever they are. */
+export interface HistoryEvent {
+  index: number;
+  time?: number;
+  process?: number | string;
+  type: Outcome | "invoke";
+  f: string;
+  value?: Json;
+  error?: { code: string; message?: string };
+  [other: string]: Json | undefined;
+}
+
+export interface Operation {
+  invoke: HistoryEvent | null;
+  complete: HistoryEvent | null;
+  hidden_records?: number;
+}
+
+export interface OperationPage {
+  operations: Operation[];
+  total: number;
+  before: number;
+  next: number | null;
+}
+
+export interface LogSeen {
+  i: number;
+  process: number | string | null;
+  type: Outcome;
+  value: Scalar;
+  t: number | null;
+  final?: boolean;
+}
+
+export interface LogRow {
+  offset: number;
+  writes: LogSeen[];
+  reads: LogSeen[];
+  hidden_reads: number;
+}
+
+export interface LogView {
+  key: Scalar;
+  from: number;
+  to: number;
+  highest: number | null;
+  observers: (number | string)[];
+  rows: LogRow[];
+}
+
+export interface NodeLine {
+  node: string;
+  stream: "stdout" | "stderr";
+  at: string | null;
+  text: string;
+  t: number | null;
+}
+
+export interface NodeLog {
+  lines: NodeLine[];
+  more: boolean;
+}
