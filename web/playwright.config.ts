@@ -9,6 +9,9 @@ export default defineConfig({
   reporter: [["list"]],
   workers: 1,
   retries: 0,
+  // Screenshots of long pages and accessibility checks take their time on a busy machine.
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   use: {
     baseURL: running,
     viewport: { width: 1280, height: 900 },

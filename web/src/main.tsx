@@ -1,9 +1,5 @@
-import "@fontsource/ibm-plex-sans/latin-400.css";
-import "@fontsource/ibm-plex-sans/latin-600.css";
-import "@fontsource/ibm-plex-mono/latin-400.css";
-import "@fontsource/ibm-plex-mono/latin-600.css";
-import "@fontsource/ibm-plex-serif/latin-500.css";
 import "uplot/dist/uPlot.min.css";
+import "./styles/fonts.css";
 import "./styles/base.css";
 import "./styles/list.css";
 import "./styles/report.css";

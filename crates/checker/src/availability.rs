@@ -39,10 +39,12 @@ impl Sends {
 
     /// The time of the first ok completion whose send was invoked at or after `from`.
     fn first_ok(&self, history: &History, from: i64) -> Option<i64> {
-        let at = self.ok.partition_point(|row| history.time(*row as usize).is_some_and(|t| t < from));
+        let at =
+            self.ok.partition_point(|row| history.time(*row as usize).is_some_and(|t| t < from));
         let rows = self.ok[at..].iter().map(|row| *row as usize);
-        let mut invoked_after =
-            rows.filter(|row| history.pair(*row).and_then(|j| history.time(j)).is_none_or(|t| t >= from));
+        let mut invoked_after = rows.filter(|row| {
+            history.pair(*row).and_then(|j| history.time(j)).is_none_or(|t| t >= from)
+        });
         invoked_after.next().and_then(|row| history.time(row))
     }
 }

@@ -5,7 +5,7 @@ use crate::contract::Promises;
 use crate::faults::Surroundings;
 use crate::index::{Index, KeyIndex, Slot};
 use crate::options::Options;
-use crate::report::Example;
+use crate::report::{Availability, Example};
 use crate::walk::Walk;
 use crate::words;
 use perjury_history::{Acks, F, History, KeyId, Kind, Scalar};
@@ -22,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub(crate) walk: Walk,
     /// Faults, leaders, final read.
     pub(crate) around: &'a Surroundings,
+    /// What clients felt of the faults.
+    pub(crate) availability: &'a Availability,
     /// The contract.
     pub(crate) promises: &'a Promises,
     /// What the caller chose.
@@ -34,12 +36,22 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         history: &'a History,
         around: &'a Surroundings,
+        availability: &'a Availability,
         promises: &'a Promises,
         options: &'a Options,
     ) -> Self {
         let index = Index::build(history, options.threads);
         let walk = Walk::run(&index, options.threads, options.examples_max);
-        Context { history, index, walk, around, promises, options, lost: OnceLock::new() }
+        Context {
+            history,
+            index,
+            walk,
+            around,
+            availability,
+            promises,
+            options,
+            lost: OnceLock::new(),
+        }
     }
 
     /// All lost writes, found once.

@@ -3,7 +3,7 @@
 use crate::anomalies;
 use crate::context::Context;
 use crate::index::{KeyIndex, is_client};
-use crate::report::{Counts, KeyCounts, Outcomes, UnseenPoint};
+use crate::report::{Counts, KeyCounts, UnseenPoint};
 use perjury_history::{F, History, KeyId, Kind, MopRef};
 use rustc_hash::FxHashMap;
 

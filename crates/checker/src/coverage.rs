@@ -23,7 +23,7 @@ use crate::faults::Surroundings;
 use crate::options::{Contract, Options};
 use crate::report::{Coverage, ReasonDetail};
 use crate::words;
-use perjury_history::{F, History, Problem, ProblemKind, wellformed};
+use perjury_history::{History, Problem, ProblemKind, wellformed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many ok operations must complete inside the bands of witnessed faults.
@@ -257,16 +257,4 @@ fn bitten(history: &History, around: &Surroundings, ok: OkOps, gate: &mut Gate) 
             ),
         );
     }
-}
-
-/// Whether the history is one of Kafka: it has sends, polls or transactions of them.
-pub(crate) fn is_kafka(history: &History) -> bool {
-    history.mops_len() > 0
-        || (0..history.len()).all(|i| {
-            !crate::index::is_client(history, i)
-                || matches!(
-                    history.f(i),
-                    F::Send | F::Poll | F::Assign | F::Subscribe | F::Crash | F::DebugTopicPartitions
-                )
-        })
 }

@@ -197,13 +197,12 @@ impl Surroundings {
             let aimed = matches!(fault.target.as_deref(), Some("leader" | "all"));
             fault.hit_leader = aimed || led;
         }
-        if value.get("witnessed").and_then(Value::as_bool) == Some(true) {
+        if phase == "injected" && value.get("witnessed").and_then(Value::as_bool) == Some(true) {
             fault.witnessed = true;
         }
-        if let Some(why) = value.get("witness").and_then(|w| w.get("why")).and_then(Value::as_str) {
-            if phase == "injected" || fault.why.is_none() {
-                fault.why = Some(why.to_owned());
-            }
+        let why = value.get("witness").and_then(|w| w.get("why")).and_then(Value::as_str);
+        if let Some(why) = why.filter(|_| phase == "injected" || fault.why.is_none()) {
+            fault.why = Some(why.to_owned());
         }
         if phase == "healed" {
             fault.healed = history.time(i);
@@ -245,11 +244,7 @@ impl Surroundings {
         self.nearest(time, |fault, _| fault.witnessed)
     }
 
-    fn nearest(
-        &self,
-        time: i64,
-        preferred: impl Fn(&Fault, i64) -> bool,
-    ) -> Option<(&Fault, i64)> {
+    fn nearest(&self, time: i64, preferred: impl Fn(&Fault, i64) -> bool) -> Option<(&Fault, i64)> {
         const NEAR_NS: u64 = 60_000_000_000;
         let known = self.faults.iter().filter_map(|f| Some((f, time.saturating_sub(f.start?))));
         let rated = known.map(|(f, after)| (preferred(f, after), after.unsigned_abs(), f, after));

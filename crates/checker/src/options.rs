@@ -1,5 +1,6 @@
 //! What a caller chooses.
 
+use crate::linear::ModelName;
 use perjury_history::SubVia;
 
 /// Which promises a history is judged by.
@@ -33,6 +34,35 @@ impl std::str::FromStr for Contract {
     }
 }
 
+/// What a history is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// Partitioned logs: the whole catalogue of Kafka anomalies.
+    Kafka,
+    /// A sequential object, key by key.
+    Linearizable(ModelName),
+}
+
+impl Model {
+    /// The name used in reports and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Model::Kafka => "kafka",
+            Model::Linearizable(name) => name.as_str(),
+        }
+    }
+}
+
+impl std::str::FromStr for Model {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "kafka" => Ok(Model::Kafka),
+            other => other.parse().map(Model::Linearizable).map_err(|e| format!("{e}, kafka")),
+        }
+    }
+}
+
 /// Budgets of availability, in milliseconds. Where one is declared, exceeding it is a violation; where none is, the
 /// default threshold only decides what is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +80,12 @@ pub struct Budgets {
 /// What a caller chooses. The defaults are right for a native history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// What to hold the history against; recognised from its operations when absent.
+    pub model: Option<Model>,
+    /// How many configurations a search for a linearization may visit.
+    pub search_steps: u64,
+    /// How many bytes a search for a linearization may use.
+    pub search_bytes: u64,
     /// Which promises to judge by.
     pub contract: Contract,
     /// How many threads may work. The report does not depend on it.
@@ -68,6 +104,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            model: None,
+            search_steps: 200_000_000,
+            search_bytes: 2 << 30,
             contract: Contract::Kafka,
             threads: 1,
             examples_max: 32,

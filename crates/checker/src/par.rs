@@ -29,20 +29,12 @@ pub(crate) fn shards<T: Send>(
 }
 
 /// Calls `work` for every number below `len` on at most `threads` threads; the results are in order.
-pub(crate) fn map<T: Send>(
-    len: usize,
-    threads: usize,
-    work: impl Fn(usize) -> T + Sync,
-) -> Vec<T> {
+pub(crate) fn map<T: Send>(len: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     shards(len, threads, |shard, shards| (shard..len).step_by(shards).map(&work).collect())
 }
 
 /// Calls `work` for every item on at most `threads` threads.
-pub(crate) fn for_each_mut<T: Send>(
-    items: &mut [T],
-    threads: usize,
-    work: impl Fn(&mut T) + Sync,
-) {
+pub(crate) fn for_each_mut<T: Send>(items: &mut [T], threads: usize, work: impl Fn(&mut T) + Sync) {
     let chunk = items.len().div_ceil(threads.max(1)).max(1);
     if chunk >= items.len() {
         items.iter_mut().for_each(work);

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 pub const SCHEMA: &str = "perjury.report/1";
 
 /// What a check concludes. Invalid beats unknown beats valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Nothing that the contract prohibits was found, and enough was seen to say so.

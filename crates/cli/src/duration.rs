@@ -8,9 +8,11 @@ use std::time::Duration;
 /// A sentence that names the text and the forms that work.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text} is not a duration: give seconds, such as 30"));
+        return Duration::try_from_secs_f64(seconds)
+            .map_err(|_| format!("{text} is not a duration: give seconds, such as 30"));
     }
-    humantime::parse_duration(text).map_err(|e| format!("{text:?} is not a duration ({e}): give 30, 30s, 500ms or 5m"))
+    humantime::parse_duration(text)
+        .map_err(|e| format!("{text:?} is not a duration ({e}): give 30, 30s, 500ms or 5m"))
 }
 
 /// The duration in whole milliseconds.

@@ -1,5 +1,9 @@
 //! `perjury`: one binary, all subcommands. Data goes to stdout, logs and progress to stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its two streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks through its two streams"
+)]
 
 mod commands;
 mod duration;

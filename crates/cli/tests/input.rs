@@ -20,13 +20,28 @@ fn check(content: &[u8]) -> (i32, String) {
 
 #[test]
 fn bad_files_are_refused_with_file_line_and_advice() {
-    let reversed = format!("{HEADER}{SEND}{}", "{\"index\":1,\"time\":2,\"process\":0,\"type\":\"ok\",\"f\":\"send\",\"value\":[[\"send\",\"t-0\",[0,1]]]}\n");
+    let reversed = format!(
+        "{HEADER}{SEND}{}",
+        "{\"index\":1,\"time\":2,\"process\":0,\"type\":\"ok\",\"f\":\"send\",\"value\":[[\"send\",\"t-0\",[0,1]]]}\n"
+    );
     let cases: [(&str, Vec<u8>, &[&str]); 5] = [
         ("empty", Vec::new(), &["history.jsonl", "empty"]),
-        ("binary", vec![0x7f, b'E', b'L', b'F', 0, 1, 2, 3, 0xff, 0xfe], &["history.jsonl", "line 1"]),
+        (
+            "binary",
+            vec![0x7f, b'E', b'L', b'F', 0, 1, 2, 3, 0xff, 0xfe],
+            &["history.jsonl", "line 1"],
+        ),
         ("reversed time", reversed.into_bytes(), &["history.jsonl", "line 3", "time"]),
-        ("bad JSON", format!("{HEADER}{SEND}{{\"index\":1,]\n").into_bytes(), &["line 3", "column"]),
-        ("newer format", b"{\"perjury\":\"history\",\"format\":\"9.0\"}\n".to_vec(), &["line 1", "9.0"]),
+        (
+            "bad JSON",
+            format!("{HEADER}{SEND}{{\"index\":1,]\n").into_bytes(),
+            &["line 3", "column"],
+        ),
+        (
+            "newer format",
+            b"{\"perjury\":\"history\",\"format\":\"9.0\"}\n".to_vec(),
+            &["line 1", "9.0"],
+        ),
     ];
     for (name, content, expected) in cases {
         let (code, said) = check(&content);

@@ -19,7 +19,16 @@ fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
 fn a_correct_cluster_keeps_its_promises_under_kills_and_pauses_of_every_role() {
     let _turn = turn();
     let store = tempfile::tempdir().unwrap();
-    let args = ["--nemesis", "kill,pause", "--target", "leader,follower,all", "--time-limit", "26s", "--seed", "11"];
+    let args = [
+        "--nemesis",
+        "kill,pause",
+        "--target",
+        "leader,follower,all",
+        "--time-limit",
+        "26s",
+        "--seed",
+        "11",
+    ];
     let ran = run(store.path(), &with(&args));
     assert_eq!(ran.code, 0, "{}\n{:#}", ran.said, ran.report);
     assert_eq!(ran.report["verdict"], "valid");
@@ -28,7 +37,11 @@ fn a_correct_cluster_keeps_its_promises_under_kills_and_pauses_of_every_role() {
     assert!(coverage["faults_witnessed"].as_u64().unwrap() >= 4, "{coverage}");
     assert_eq!(coverage["final_read"], "completed");
     assert!(ran.report["availability"]["formation_ms"].as_u64().is_some());
-    assert!(ran.report["counts"]["acknowledged"].as_u64().unwrap() > 500, "{}", ran.report["counts"]);
+    assert!(
+        ran.report["counts"]["acknowledged"].as_u64().unwrap() > 500,
+        "{}",
+        ran.report["counts"]
+    );
     assert_eq!(processes_of(store.path()), Vec::<i32>::new(), "nothing is left running");
 
     let again = perjury(&["check", latest(store.path()).to_str().unwrap(), "--output", "json"]);
@@ -50,11 +63,17 @@ fn caught(bug: &str, args: &[&str]) {
         let ran = run(store.path(), &all);
         if ran.code == 1 {
             assert!(!ran.violations().is_empty());
-            let history = std::fs::read_to_string(latest(store.path()).join("history.jsonl")).unwrap();
+            let history =
+                std::fs::read_to_string(latest(store.path()).join("history.jsonl")).unwrap();
             assert!(history.lines().next().unwrap().contains(bug), "the header names the bug");
             return;
         }
-        found.push(format!("seed {seed}: exit {}, {:?}, {:?}", ran.code, ran.anomalies(), ran.reasons()));
+        found.push(format!(
+            "seed {seed}: exit {}, {:?}, {:?}",
+            ran.code,
+            ran.anomalies(),
+            ran.reasons()
+        ));
     }
     panic!("{bug} was not caught: {found:#?}");
 }
@@ -84,7 +103,8 @@ fn faults_that_do_nothing_give_unknown() {
     let _turn = turn();
     for nemesis in ["noop", "none"] {
         let store = tempfile::tempdir().unwrap();
-        let ran = run(store.path(), &with(&["--nemesis", nemesis, "--time-limit", "6s", "--seed", "5"]));
+        let ran =
+            run(store.path(), &with(&["--nemesis", nemesis, "--time-limit", "6s", "--seed", "5"]));
         assert_eq!(ran.code, 2, "{nemesis}: {:#}", ran.report);
         assert!(ran.reasons().contains(&"no-fault-witnessed"), "{nemesis}: {:?}", ran.reasons());
     }
@@ -94,7 +114,8 @@ fn faults_that_do_nothing_give_unknown() {
 fn a_run_that_read_nothing_is_unknown() {
     let _turn = turn();
     let store = tempfile::tempdir().unwrap();
-    let args = ["--poll-ratio", "0", "--final-time-limit", "0", "--time-limit", "8s", "--seed", "6"];
+    let args =
+        ["--poll-ratio", "0", "--final-time-limit", "0", "--time-limit", "8s", "--seed", "6"];
     let ran = run(store.path(), &with(&args));
     assert_eq!(ran.code, 2, "{:#}", ran.report);
     assert!(ran.reasons().contains(&"no-successful-read"), "{:?}", ran.reasons());
@@ -104,9 +125,12 @@ fn a_run_that_read_nothing_is_unknown() {
 fn signalled(store: &std::path::Path, signal: Signal) -> Option<i32> {
     let mut command = support::binary();
     let path = store.to_str().unwrap();
-    command.args(["run", "--store", path, "--nemesis", "pause", "--time-limit", "120s", "--seed", "9"]).args(LOAD);
+    command
+        .args(["run", "--store", path, "--nemesis", "pause", "--time-limit", "120s", "--seed", "9"])
+        .args(LOAD);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let history = |()| std::fs::read_to_string(latest(store).join("history.jsonl")).unwrap_or_default();
+    let history =
+        |()| std::fs::read_to_string(latest(store).join("history.jsonl")).unwrap_or_default();
     let paused = (0..600).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
         store.join("latest").exists() && history(()).contains("\"phase\":\"injected\"")

@@ -196,6 +196,10 @@ pub trait Driver: Send + Sync {
     /// [`DriverError`].
     async fn restart(&self, node: NodeId) -> Result<FaultWitness, DriverError>;
 
+    /// The node's process, also after its end; `None` before the first start. As cheap as
+    /// [`Driver::exit_of`].
+    fn process_of(&self, node: NodeId) -> Option<ProcessIdentity>;
+
     /// How the node's last process ended; `None` while it runs and before the first start. Cheap
     /// enough to be asked many times a second.
     fn exit_of(&self, node: NodeId) -> Option<ExitInfo>;

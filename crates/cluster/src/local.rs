@@ -200,6 +200,12 @@ impl LocalProcesses {
         self.slots.get(&node)?.address()
     }
 
+    /// The node's process, also after its end; `None` before the first start.
+    #[must_use]
+    pub fn process_of(&self, node: NodeId) -> Option<ProcessIdentity> {
+        Some(self.slots.get(&node)?.process()?.identity())
+    }
+
     /// How the node's last process ended; `None` while it runs and before the first start.
     #[must_use]
     pub fn exit_of(&self, node: NodeId) -> Option<ExitInfo> {

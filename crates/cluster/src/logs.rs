@@ -23,6 +23,11 @@ const MAX_EVENT_BYTES: usize = 2_000;
 const EVENTS_PER_WINDOW: u32 = 20;
 /// The length of the window for the limit above.
 const EVENT_WINDOW: Duration = Duration::from_secs(1);
+/// A warning that differs from an earlier one by its numbers at most (such as its time) becomes an
+/// event again only after this long: a node that cannot reach a peer says so many times a second.
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
+/// How many different warnings are remembered for that.
+const REMEMBERED: usize = 64;
 
 /// The stream that a line came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +129,46 @@ struct Limiter {
     window_start: Instant,
     emitted: u32,
     dropped: u64,
+    recent: VecDeque<(String, Instant)>,
+}
+
+impl Limiter {
+    fn new(now: Instant) -> Self {
+        Self { window_start: now, emitted: 0, dropped: 0, recent: VecDeque::new() }
+    }
+
+    /// Whether this line may become an event; then how many were left out since the last one.
+    fn admit(&mut self, now: Instant, line: &str) -> Option<u64> {
+        if now.saturating_duration_since(self.window_start) >= EVENT_WINDOW {
+            self.window_start = now;
+            self.emitted = 0;
+        }
+        self.recent.retain(|(_, at)| now.saturating_duration_since(*at) < REPEAT_AFTER);
+        let shape = shape(line);
+        let repeated = self.recent.iter().any(|(known, _)| *known == shape);
+        if repeated || self.emitted >= EVENTS_PER_WINDOW {
+            self.dropped += 1;
+            return None;
+        }
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((shape, now));
+        self.emitted += 1;
+        Some(std::mem::take(&mut self.dropped))
+    }
+}
+
+/// The line with every run of digits made the same.
+fn shape(line: &str) -> String {
+    let mut shape = String::with_capacity(line.len());
+    for c in line.chars() {
+        let c = if c.is_ascii_digit() { '0' } else { c };
+        if c != '0' || !shape.ends_with('0') {
+            shape.push(c);
+        }
+    }
+    shape
 }
 
 /// Where the output of one node goes.
@@ -140,7 +185,7 @@ impl LogCapture {
     /// Captures the output of `node` into `dir` (`stdout.log`, `stderr.log`, appended to).
     #[must_use]
     pub fn new(node: NodeId, dir: PathBuf, events: EventBus) -> Self {
-        let limiter = Limiter { window_start: Instant::now(), emitted: 0, dropped: 0 };
+        let limiter = Limiter::new(Instant::now());
         Self { node, dir, ring: Arc::default(), events, limiter: Arc::new(Mutex::new(limiter)) }
     }
 
@@ -209,23 +254,14 @@ impl LogCapture {
     }
 
     fn emit(&self, level: LogLevel, stream: LogStream, plain: &str) {
-        let dropped = {
-            let mut limiter = locked(&self.limiter);
-            if limiter.window_start.elapsed() >= EVENT_WINDOW {
-                limiter.window_start = Instant::now();
-                limiter.emitted = 0;
-            }
-            if limiter.emitted >= EVENTS_PER_WINDOW {
-                limiter.dropped += 1;
-                return;
-            }
-            limiter.emitted += 1;
-            std::mem::take(&mut limiter.dropped)
+        let line = &plain[..plain.floor_char_boundary(MAX_EVENT_BYTES)];
+        let Some(dropped) = locked(&self.limiter).admit(Instant::now(), line) else {
+            return;
         };
         if dropped > 0 {
             self.announce(ClusterEventKind::LogLinesDropped { count: dropped });
         }
-        let line = plain[..plain.floor_char_boundary(MAX_EVENT_BYTES)].to_owned();
+        let line = line.to_owned();
         self.announce(ClusterEventKind::LogLine { level, stream, line });
     }
 }
@@ -340,25 +376,27 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_flood_of_warnings_is_limited_and_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let (capture, mut events) = capture(dir.path());
-        for _ in 0..1000 {
-            capture.keep(LogStream::Stderr, "ERROR again");
+    #[test]
+    fn a_flood_of_different_warnings_is_limited_and_counted() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(start);
+        let word = |i: u32| "x".repeat(usize::try_from(i).unwrap());
+        let admitted = (0..100).filter(|i| limiter.admit(start, &word(*i)).is_some()).count();
+        assert_eq!(admitted, 20);
+        assert_eq!(limiter.admit(start + EVENT_WINDOW, "ERROR new"), Some(80));
+        assert_eq!(limiter.admit(start + EVENT_WINDOW, "ERROR newer"), Some(0));
+    }
+
+    #[test]
+    fn a_warning_that_repeats_with_other_numbers_is_one_event_for_a_while() {
+        let start = Instant::now();
+        let mut limiter = Limiter::new(start);
+        let line = |i| format!("2026-11-01T00:00:{i:02}Z WARN peer {i} is gone, attempt {}", i * 7);
+        assert_eq!(limiter.admit(start, &line(1)), Some(0));
+        for i in 2..30 {
+            assert_eq!(limiter.admit(start + EVENT_WINDOW * 2, &line(i)), None);
         }
-        // The window is over, as if a second had passed.
-        locked(&capture.limiter).window_start -= EVENT_WINDOW;
-        capture.keep(LogStream::Stderr, "ERROR the last");
-        let (mut lines, mut dropped) = (0, 0);
-        while let Ok(event) = events.try_recv() {
-            match event.kind {
-                ClusterEventKind::LogLine { .. } => lines += 1,
-                ClusterEventKind::LogLinesDropped { count } => dropped += count,
-                other => panic!("unexpected {other:?}"),
-            }
-        }
-        assert_eq!(lines + dropped, 1001);
-        assert!(dropped > 0 && lines <= 1000);
+        assert_eq!(limiter.admit(start + EVENT_WINDOW * 3, "WARN another"), Some(28));
+        assert_eq!(limiter.admit(start + REPEAT_AFTER, &line(31)), Some(0));
     }
 }

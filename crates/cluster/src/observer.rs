@@ -5,6 +5,7 @@ use crate::driver::Driver;
 use crate::events::{ClusterEventKind, EventBus};
 use crate::node::NodeId;
 use crate::probe::MetadataProbe;
+use crate::procfs::ProcessIdentity;
 use crate::sync::locked;
 use crate::view::ClusterView;
 use std::sync::{Arc, Mutex};
@@ -61,6 +62,7 @@ impl Observer {
                 driver: Arc::clone(driver),
                 probe: Arc::clone(probe),
                 view: view.clone(),
+                process: None,
                 answered_ns: None,
                 reported_silent: false,
             };
@@ -80,6 +82,8 @@ struct NodeWatch {
     driver: Arc<dyn Driver>,
     probe: Arc<dyn MetadataProbe>,
     view: SharedView,
+    /// The process that `answered_ns` is about.
+    process: Option<ProcessIdentity>,
     /// When the node last answered, while it is up.
     answered_ns: Option<u64>,
     reported_silent: bool,
@@ -96,11 +100,17 @@ impl NodeWatch {
     }
 
     async fn look(&mut self) {
-        if self.driver.exit_of(self.node).is_some() {
+        let process = self.driver.process_of(self.node);
+        let ended = self.driver.exit_of(self.node).is_some();
+        // A node may be back between two looks: what an earlier process said is over then too.
+        if ended || process != self.process {
+            self.process = process;
             if self.answered_ns.take().is_some() {
                 self.view.with(|view| view.node_ended(self.node));
             }
             self.reported_silent = false;
+        }
+        if ended {
             return;
         }
         let Some(address) = self.driver.address(self.node) else {

@@ -164,7 +164,7 @@ pub(crate) fn payload(f: &F, value: Value) -> Result<Payload, String> {
         (F::Assign | F::Subscribe | F::DebugTopicPartitions, Value::Array(keys))
             if keys.iter().all(is_scalar) =>
         {
-            keys.into_iter().map(|k| scalar(&k)).collect::<Result<_, _>>().map(Payload::Keys)
+            keys.iter().map(key).collect::<Result<_, _>>().map(Payload::Keys)
         }
         (_, other) => Ok(Payload::Json(other)),
     }
@@ -219,8 +219,16 @@ fn mop(value: &Value) -> Result<Mop, String> {
     }
 }
 
-fn send(key: &Value, value: &Value) -> Result<Mop, String> {
-    let key = scalar(key)?;
+/// A key: as [`scalar`], but text in canonical decimal form is an integer, as it must be where keys name fields.
+fn key(value: &Value) -> Result<Scalar, String> {
+    match value {
+        Value::String(s) => Ok(json_key(s)),
+        other => scalar(other),
+    }
+}
+
+fn send(k: &Value, value: &Value) -> Result<Mop, String> {
+    let key = key(k)?;
     match value.as_array().map(Vec::as_slice) {
         None => Ok(Mop::Send { key, value: scalar(value)?, offset: None }),
         Some([offset, v]) => {

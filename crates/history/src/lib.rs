@@ -14,13 +14,17 @@
 
 pub mod columns;
 pub mod config;
+pub mod edn;
 pub mod event;
+pub mod formats;
 pub mod header;
 pub mod intern;
 pub mod jsonl;
 pub mod wellformed;
 
 mod event_json;
+mod extras;
+mod forms;
 mod lines;
 mod read_error;
 
@@ -31,6 +35,7 @@ pub use config::{Acks, Configuration, IsolationLevel, SubVia};
 pub use event::{
     Event, F, Kind, Mop, OpError, Payload, PolledKey, Process, Record, RecordMeta, Scalar,
 };
+pub use formats::Format;
 pub use header::{FORMAT, Header};
 pub use intern::{KeyId, ValueId};
 pub use jsonl::ReadOptions;

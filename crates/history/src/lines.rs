@@ -81,12 +81,14 @@ impl<R: BufRead> Lines<R> {
 
 /// The text of a line, or where and why it is none.
 pub(crate) fn as_text(bytes: &[u8]) -> Result<&str, (usize, ReadErrorKind)> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let at = e.valid_up_to();
-        (at, ReadErrorKind::NotText(format!("byte 0x{:02x} is not UTF-8", bytes[at])))
-    })?;
-    match memchr::memchr(0, bytes) {
-        Some(at) => Err((at, ReadErrorKind::NotText("it contains a zero byte".into()))),
-        None => Ok(text),
+    let zero = memchr::memchr(0, bytes);
+    let zero = zero.map(|at| (at, ReadErrorKind::NotText("it contains a zero byte".into())));
+    match (std::str::from_utf8(bytes), zero) {
+        (Ok(text), None) => Ok(text),
+        (Err(e), None) => {
+            let at = e.valid_up_to();
+            Err((at, ReadErrorKind::NotText(format!("byte 0x{:02x} is not UTF-8", bytes[at]))))
+        }
+        (_, Some(zero)) => Err(zero),
     }
 }

@@ -139,8 +139,22 @@ impl Fault {
         Fault { at, kind: ReadErrorKind::Syntax { format: "JSON", message: message.into() } }
     }
 
+    pub(crate) fn edn(at: usize, message: impl Into<String>) -> Fault {
+        Fault { at, kind: ReadErrorKind::Syntax { format: "EDN", message: message.into() } }
+    }
+
     pub(crate) fn field(at: usize, message: impl Into<String>) -> Fault {
         Fault { at, kind: ReadErrorKind::BadField(message.into()) }
+    }
+
+    /// The same fault, its message preceded by the part in which it is.
+    pub(crate) fn within(mut self, part: &str) -> Fault {
+        if let ReadErrorKind::Syntax { message, .. } | ReadErrorKind::BadField(message) =
+            &mut self.kind
+        {
+            *message = format!("{part}: {message}");
+        }
+        self
     }
 
     /// The error for this fault in a line of a file. The column counts characters, as editors do.

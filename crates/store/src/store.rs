@@ -65,6 +65,8 @@ impl Store {
     /// [`StoreError::Io`] when the root is neither a directory nor can become one.
     pub fn open(root: impl Into<PathBuf>) -> Result<Store, StoreError> {
         let root = root.into();
+        // Absolute, so that the paths in messages work wherever they are pasted.
+        let root = std::path::absolute(&root).map_err(StoreError::io("find", &root))?;
         fs::create_dir_all(&root).map_err(StoreError::io("create", &root))?;
         fs::read_dir(&root).map_err(StoreError::io("read", &root))?;
         Ok(Store { root, looks: Mutex::default() })

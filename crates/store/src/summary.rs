@@ -111,8 +111,8 @@ impl Look {
     /// Reads report, header and status. Every failure becomes a sentence, none an error.
     pub(crate) fn at(run: &RunDir) -> Look {
         let path = run.path().display().to_string();
-        let mut look = Look::default();
-        look.has_history = matches!(run.file("history.jsonl"), Ok(Some(_)));
+        let has_history = matches!(run.file("history.jsonl"), Ok(Some(_)));
+        let mut look = Look { has_history, ..Look::default() };
         match run.report::<ReportView>() {
             Ok(report) => look.report = report,
             Err(e) => {

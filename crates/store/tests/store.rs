@@ -1,4 +1,5 @@
 //! A store as its users meet it: runs come, end, break, are copied in and taken away.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
 use chrono::{DateTime, TimeZone, Utc};
 use perjury_store::{RunId, RunStatus, RunSummary, Store, StoreError};

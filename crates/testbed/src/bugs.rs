@@ -90,6 +90,23 @@ impl Bug {
     }
 }
 
+impl Bug {
+    /// What it does, in one line.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        match self {
+            Self::AckBeforeReplication => {
+                "acknowledges acks=all when only the leader has the record"
+            }
+            Self::DuplicateOnRetry => "appends a retried batch again at another offset",
+            Self::ExposeUncommitted => "serves consumers records above the high watermark",
+            Self::ForgetUnsynced => {
+                "acknowledges before the fsync, and forgets the unsynced tail at a crash"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Bug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

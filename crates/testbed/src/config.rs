@@ -199,6 +199,9 @@ pub struct NodeConfig {
     /// Size in bytes at which a log segment is closed and the next one begun.
     #[serde(default = "default_segment_bytes")]
     pub segment_bytes: u64,
+    /// Metadata commands between two Raft snapshots; a quarter of it stays in the log behind one.
+    #[serde(default = "default_metadata_snapshot_entries")]
+    pub metadata_snapshot_entries: u64,
     /// End the process when standard input reaches its end, i.e. when the parent died.
     #[serde(default)]
     pub exit_on_stdin_eof: bool,
@@ -218,6 +221,10 @@ fn default_min_insync_replicas() -> u16 {
 
 fn default_segment_bytes() -> u64 {
     64 * 1024 * 1024
+}
+
+fn default_metadata_snapshot_entries() -> u64 {
+    2_000
 }
 
 impl NodeConfig {
@@ -243,6 +250,7 @@ impl NodeConfig {
             default_replication_factor: default_replication_factor(),
             min_insync_replicas: default_min_insync_replicas(),
             segment_bytes: default_segment_bytes(),
+            metadata_snapshot_entries: default_metadata_snapshot_entries(),
             exit_on_stdin_eof: false,
         }
     }
@@ -302,6 +310,9 @@ impl NodeConfig {
         }
         if self.segment_bytes < 1024 {
             return complain("segment_bytes", "must be at least 1024".to_owned());
+        }
+        if self.metadata_snapshot_entries < 4 {
+            return complain("metadata_snapshot_entries", "must be at least 4".to_owned());
         }
         self.timings.validate()
     }

@@ -17,6 +17,8 @@
 //! | [`LOG_RECOVERED`] | info | `topic`, `partition`, `end_offset`, `dropped_bytes` |
 //! | [`LOG_TRUNCATED`] | warn | `topic`, `partition`, `from`, `to`, `reason` |
 //! | [`LEASE_LOST`], [`LEASE_CONFIRMED`] | warn, info | `node` |
+//! | [`SLOW_DISK`] | warn | `what`, `ms`, how long one sync took |
+//! | [`STALLED`] | warn | `ms`, how long this process did not run its control loop |
 //! | [`NODE_STOPPED`] | info | `node`, `reason` |
 
 /// The process holds its data directory and its ports.
@@ -53,3 +55,7 @@ pub const LEASE_LOST: &str = "lease lost";
 pub const LEASE_CONFIRMED: &str = "lease confirmed";
 /// The node ends.
 pub const NODE_STOPPED: &str = "node stopped";
+/// One sync took long enough to endanger leases.
+pub const SLOW_DISK: &str = "slow disk";
+/// This process was stopped, starved of CPU, or blocked, long enough to endanger its lease.
+pub const STALLED: &str = "stalled";

@@ -5,7 +5,7 @@
 //!
 //! # How it is built
 //!
-//! * [`control`](crate::run_node) plane: one Raft group (`openraft`) over a TCP port of its own. Its
+//! * Control plane: one Raft group (`openraft`) over a TCP port of its own. Its
 //!   state machine is the cluster metadata: brokers with their fencing state, topics, partitions
 //!   with replicas, leader, leader epoch and in-sync set, configuration, blocks of producer ids. The
 //!   Raft leader is the *controller*: it fences brokers whose lease ran out and thereby elects
@@ -33,7 +33,8 @@
 //!
 //! # Log lines
 //!
-//! The messages in [`events`] are stable; a driver may match them.
+//! The messages in [`events`] are stable; a driver may match them. [`DEFAULT_LOG_FILTER`] shows them
+//! all and of openraft only trouble.
 
 mod broker;
 mod bugs;
@@ -50,3 +51,6 @@ pub use bugs::{Bug, UnknownBug};
 pub use config::{HostPort, NodeConfig, Peer, Timings};
 pub use error::{ConfigError, NodeError};
 pub use node::run_node;
+
+/// The `tracing` filter under which a node says what matters and little else.
+pub const DEFAULT_LOG_FILTER: &str = "info,openraft=error";

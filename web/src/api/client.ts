@@ -39,14 +39,24 @@ async function get<T>(path: string, params: Params, signal?: AbortSignal): Promi
     response = await fetch(path + query(params), { signal: signal ?? null });
   } catch (e) {
     if (signal?.aborted) throw e;
-    throw new ApiError(0, "offline", "The server does not answer.", "Start it again with `perjury serve`, then reload.");
+    throw new ApiError(
+      0,
+      "offline",
+      "The server does not answer.",
+      "Start it again with `perjury serve`, then reload.",
+    );
   }
   const text = await response.text();
   let body: unknown;
   try {
     body = parseJson(text);
   } catch {
-    throw new ApiError(response.status, "not-json", `The server answered ${response.status} without JSON.`, "See its log.");
+    throw new ApiError(
+      response.status,
+      "not-json",
+      `The server answered ${response.status} without JSON.`,
+      "See its log.",
+    );
   }
   if (response.ok) return body as T;
   const error = (body as { error?: { code?: string; message?: string; hint?: string } }).error ?? {};

@@ -1,9 +1,10 @@
 // Small pieces that every page uses.
 
-import type { ComponentChildren, JSX } from "preact";
+import type { AnchorHTMLAttributes, ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import type { Judgement, RunStatus } from "../api/types";
+import { copyText } from "../lib/clipboard";
 import { ago, integer, stamp } from "../lib/format";
 import { go, now, open, place } from "../lib/state";
 
@@ -11,7 +12,10 @@ const SHAPES: Record<string, { d: string; label: string }> = {
   // Each verdict has a shape of its own, so that it reads without colour.
   valid: { d: "M8 1.2a6.8 6.8 0 1 0 0 13.6A6.8 6.8 0 0 0 8 1.2ZM4.6 8.2l2.4 2.4 4.4-5", label: "valid" },
   invalid: { d: "M1.5 1.5h13v13h-13ZM5 5l6 6M11 5l-6 6", label: "invalid" },
-  unknown: { d: "M8 .8 15.2 8 8 15.2.8 8ZM6.2 6.6c0-2.6 3.7-2.4 3.6-.2 0 1.4-1.8 1.4-1.8 2.9M8 11v.6", label: "unknown" },
+  unknown: {
+    d: "M8 .8 15.2 8 8 15.2.8 8ZM6.2 6.6c0-2.6 3.7-2.4 3.6-.2 0 1.4-1.8 1.4-1.8 2.9M8 11v.6",
+    label: "unknown",
+  },
   none: { d: "M8 1.2a6.8 6.8 0 1 0 0 13.6A6.8 6.8 0 0 0 8 1.2ZM4.8 8h6.4", label: "no verdict" },
   running: { d: "M8 1.2a6.8 6.8 0 1 0 0 13.6A6.8 6.8 0 0 0 8 1.2ZM8 4.2V8l2.6 1.8", label: "running" },
 };
@@ -20,7 +24,14 @@ export function Shape({ kind, size = 14 }: { kind: string; size?: number }) {
   const shape = SHAPES[kind] ?? SHAPES["none"];
   return (
     <svg class="shape" width={size} height={size} viewBox="0 0 16 16" aria-hidden="true">
-      <path d={shape?.d} fill="none" stroke="currentColor" stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round" />
+      <path
+        d={shape?.d}
+        fill="none"
+        stroke="currentColor"
+        stroke-width="1.7"
+        stroke-linecap="round"
+        stroke-linejoin="round"
+      />
     </svg>
   );
 }
@@ -69,7 +80,7 @@ export function When({ at, both = false }: { at: string | null; both?: boolean }
 }
 
 /** A link within these pages, which also works in a new tab. */
-export function Link({ href, children, ...rest }: JSX.HTMLAttributes<HTMLAnchorElement> & { href: string }) {
+export function Link({ href, children, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }) {
   const follow = (e: MouseEvent) => {
     if (e.metaKey || e.ctrlKey || e.shiftKey || e.altKey || e.button !== 0) return;
     e.preventDefault();
@@ -92,7 +103,13 @@ export function OpLink({ op, children }: { op: number; children?: ComponentChild
     open({ op });
   };
   return (
-    <a class="op-link" href={`#op=${op}`} onClick={show} aria-current={current ? "true" : undefined} title={`Operation ${op}`}>
+    <a
+      class="op-link"
+      href={`#op=${op}`}
+      onClick={show}
+      aria-current={current ? "true" : undefined}
+      title={`Operation ${op}`}
+    >
       {children ?? `op ${op}`}
     </a>
   );
@@ -118,7 +135,7 @@ export function CopyButton({ text, children }: { text: () => string; children: C
     const timer = setTimeout(() => setDone(""), 1600);
     return () => clearTimeout(timer);
   }, [done]);
-  const copy = () => navigator.clipboard.writeText(text()).then(() => setDone("copied"), () => setDone("failed"));
+  const copy = () => copyText(text()).then((done) => setDone(done ? "copied" : "failed"));
   return (
     <button type="button" class="button" onClick={copy}>
       {children}
@@ -129,14 +146,25 @@ export function CopyButton({ text, children }: { text: () => string; children: C
   );
 }
 
+/** Text in which `…` marks what is to be typed. */
+export function Prose({ text }: { text: string }) {
+  return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
+}
+
 /** What went wrong and what to change. */
 export function Problem({ error, retry }: { error: ApiError; retry?: () => void }) {
   return (
     <div class="problem" role="alert">
       <p>
-        <strong>{error.message}</strong>
+        <strong>
+          <Prose text={error.message} />
+        </strong>
       </p>
-      {error.hint !== "" && <p>{error.hint}</p>}
+      {error.hint !== "" && (
+        <p>
+          <Prose text={error.hint} />
+        </p>
+      )}
       {retry && (
         <button type="button" class="button" onClick={retry}>
           Try again
@@ -155,7 +183,17 @@ export function Loading({ what }: { what: string }) {
 }
 
 /** A part of the report: its name in the margin, its matter beside it. */
-export function Section({ id, title, aside, children }: { id: string; title: string; aside?: ComponentChildren; children: ComponentChildren }) {
+export function Section({
+  id,
+  title,
+  aside,
+  children,
+}: {
+  id: string;
+  title: string;
+  aside?: ComponentChildren;
+  children: ComponentChildren;
+}) {
   return (
     <section class="section" id={id} aria-labelledby={`${id}-title`}>
       <header class="section-head">

@@ -11,7 +11,13 @@ function ThemeButton() {
   const label = { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" }[theme.value];
   const sign = { auto: "◐", light: "○", dark: "●" }[theme.value];
   return (
-    <button type="button" class="button plain" onClick={() => setTheme(NEXT[theme.value])} aria-label={label} title={label}>
+    <button
+      type="button"
+      class="button plain"
+      onClick={() => setTheme(NEXT[theme.value])}
+      aria-label={label}
+      title={label}
+    >
       <span aria-hidden="true">{sign}</span>
     </button>
   );
@@ -74,7 +80,15 @@ function inField(e: KeyboardEvent): boolean {
   return target !== null && /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 
-export function Frame({ crumbs, children, onKey }: { crumbs?: ComponentChildren; children: ComponentChildren; onKey?: (key: string) => void }) {
+export function Frame({
+  crumbs,
+  children,
+  onKey,
+}: {
+  crumbs?: ComponentChildren;
+  children: ComponentChildren;
+  onKey?: (key: string) => void;
+}) {
   const [help, setHelp] = useState(false);
   useEffect(() => {
     const press = (e: KeyboardEvent) => {
@@ -106,7 +120,13 @@ export function Frame({ crumbs, children, onKey }: { crumbs?: ComponentChildren;
         </nav>
         <div class="frame-tools">
           <ThemeButton />
-          <button type="button" class="button plain" onClick={() => setHelp(true)} aria-label="Help: keys and words" title="Keys and words (?)">
+          <button
+            type="button"
+            class="button plain"
+            onClick={() => setHelp(true)}
+            aria-label="Help: keys and words"
+            title="Keys and words (?)"
+          >
             ?
           </button>
         </div>

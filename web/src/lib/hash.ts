@@ -1,4 +1,4 @@
-// The part of the address after '#': what is open on a report page, so that a link shows the same again.
+// Addresses: which run a path names, and, after '#', what is open on its page, so that a link shows the same again.
 
 export interface Place {
   /** The operation in the drawer, by the index of an event. */
@@ -36,4 +36,14 @@ export function writePlace(place: Place): string {
   if (place.window) parts.push(`from=${Math.round(place.window.from)}`, `to=${Math.round(place.window.to)}`);
   if (place.search !== "") parts.push(`q=${encodeURIComponent(place.search)}`);
   return parts.length === 0 ? "" : `#${parts.join("&")}`;
+}
+
+/** The run that a path names: `/runs/{name}/{time}`. */
+export function runOf(pathname: string): string | null {
+  const cut = /^\/runs\/([^/]+)\/([^/]+)\/?$/.exec(pathname);
+  try {
+    return cut ? `${decodeURIComponent(cut[1] ?? "")}/${decodeURIComponent(cut[2] ?? "")}` : null;
+  } catch {
+    return null;
+  }
 }

@@ -92,8 +92,7 @@ export interface Coverage {
   finalRead: string;
 }
 
-const object = (v: Json | undefined): JsonObject =>
-  v !== null && typeof v === "object" && !Array.isArray(v) ? v : {};
+const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
 const list = (v: Json | undefined): Json[] => (Array.isArray(v) ? v : []);
 const text = (v: Json | undefined): string => (typeof v === "string" ? v : typeof v === "number" ? String(v) : "");
 const maybe = (v: Json | undefined): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
@@ -198,7 +197,9 @@ function reasons(o: JsonObject): { code: string; message: string }[] {
     message: text(object(d)["message"]),
   }));
   const known = new Set(detailed.map((d) => d.code));
-  const bare = list(o["reasons"]).map(text).filter((code) => !known.has(code));
+  const bare = list(o["reasons"])
+    .map(text)
+    .filter((code) => !known.has(code));
   return [...detailed, ...bare.map((code) => ({ code, message: "" }))];
 }
 
@@ -228,7 +229,9 @@ export function readReport(raw: Json): Report | null {
     unseen: count(seen["unseen"]),
     lost: keys.reduce((sum, k) => sum + k.lost, 0),
     keys,
-    errors: Object.entries(object(seen["errors"])).map(([code, n]): [string, number] => [code, count(n)]).sort((a, b) => b[1] - a[1]),
+    errors: Object.entries(object(seen["errors"]))
+      .map(([code, n]): [string, number] => [code, count(n)])
+      .sort((a, b) => b[1] - a[1]),
     coverage: coverage(raw["coverage"]),
     formationMs: maybe(availability["formation_ms"]),
     faults: list(availability["faults"]).map(fault),
@@ -248,8 +251,28 @@ export function readReport(raw: Json): Report | null {
   };
 }
 
-/** The headline without the verdict that stands beside it, cut at its middle dots. */
+/** The headline without the verdict that stands beside it, cut at its middle dots; the first part as a sentence begins. */
 export function headlineParts(headline: string): string[] {
-  const parts = headline.split(" · ").map((p) => p.trim()).filter((p) => p !== "");
-  return /^(invalid|valid|unknown)$/i.test(parts[0] ?? "") ? parts.slice(1) : parts;
+  const parts = headline
+    .split(" · ")
+    .map((p) => p.trim())
+    .filter((p) => p !== "");
+  const [lead, ...rest] = /^(invalid|valid|unknown)$/i.test(parts[0] ?? "") ? parts.slice(1) : parts;
+  return lead === undefined ? [] : [lead.charAt(0).toUpperCase() + lead.slice(1), ...rest];
+}
+
+/** All examples in the order of the page, for stepping through them. */
+export const steps = (report: Report): { name: string; example: number }[] =>
+  report.anomalies.flatMap((a) => a.examples.map((_, example) => ({ name: a.name, example })));
+
+/** The step before or after the one that is open. */
+export function step(
+  report: Report,
+  current: { name: string; example: number } | null,
+  by: 1 | -1,
+): { name: string; example: number } | null {
+  const all = steps(report);
+  const at = current === null ? -1 : all.findIndex((s) => s.name === current.name && s.example === current.example);
+  if (at === -1) return (by === 1 ? all[0] : all.at(-1)) ?? null;
+  return all[(at + by + all.length) % all.length] ?? null;
 }

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { listRuns, runPath } from "../api/client";
 import type { RunList, RunSummary } from "../api/types";
-import { Link, Loading, Problem, VerdictBadge, When } from "../components/basics";
+import { Link, Loading, Problem, Prose, VerdictBadge, When } from "../components/basics";
 import { Frame } from "../components/frame";
 import { integer, plural } from "../lib/format";
 import { headlineParts } from "../lib/report";
@@ -16,7 +16,11 @@ const FILTERS = ["invalid", "unknown", "valid", "none"] as const;
 /** What is asked of the list; part of the address, so that a search can be linked. */
 function readQuery() {
   const params = new URLSearchParams(location.search);
-  return { q: params.get("q") ?? "", verdict: params.get("verdict") ?? "", page: Math.max(0, Number(params.get("page") ?? 0) || 0) };
+  return {
+    q: params.get("q") ?? "",
+    verdict: params.get("verdict") ?? "",
+    page: Math.max(0, Number(params.get("page") ?? 0) || 0),
+  };
 }
 
 export function ListPage() {
@@ -64,14 +68,24 @@ function EmptyStore() {
         <code>perjury run --cluster testbed --workload queue --nemesis kill --time-limit 30s</code>
       </pre>
       <p>
-        Give it the same <code>--store</code> as this server, and it appears here while it runs. To see a defect being found, add{" "}
-        <code>--bug ack-before-replication</code>. A run directory that is copied into the store appears too.
+        Give it the same <code>--store</code> as this server, and it appears here while it runs. To see a defect being
+        found, add <code>--bug ack-before-replication</code>. A run directory that is copied into the store appears too.
       </p>
     </div>
   );
 }
 
-function Search({ list, q, verdict, change }: { list: RunList; q: string; verdict: string; change: (next: { q?: string; verdict?: string }) => void }) {
+function Search({
+  list,
+  q,
+  verdict,
+  change,
+}: {
+  list: RunList;
+  q: string;
+  verdict: string;
+  change: (next: { q?: string; verdict?: string }) => void;
+}) {
   const chosen = new Set(verdict.split(",").filter((v) => v !== ""));
   const toggle = (v: string) => {
     if (!chosen.delete(v)) chosen.add(v);
@@ -104,7 +118,8 @@ function Runs({ list, busy }: { list: RunList; busy: boolean }) {
       <div class="empty">
         <h2>No run matches</h2>
         <p>
-          {plural(list.stored, "run")} are in the store. Take words out of the search, or switch the verdict filters off.
+          {plural(list.stored, "run")} are in the store. Take words out of the search, or switch the verdict filters
+          off.
         </p>
       </div>
     );
@@ -118,7 +133,9 @@ function Runs({ list, busy }: { list: RunList; busy: boolean }) {
           <th scope="col">Anomalies</th>
           <th scope="col">Cluster</th>
           <th scope="col">Nemesis</th>
-          <th scope="col" class="number">Operations</th>
+          <th scope="col" class="number">
+            Operations
+          </th>
           <th scope="col">When</th>
         </tr>
       </thead>
@@ -134,7 +151,8 @@ function Runs({ list, busy }: { list: RunList; busy: boolean }) {
 function Row({ run }: { run: RunSummary }) {
   const href = `/runs/${runPath(run.id)}`;
   const [lead, ...more] = headlineParts(run.headline ?? "");
-  const line = lead ?? run.problem ?? (run.status === "unchecked" ? "Not checked yet: run `perjury check` on its directory." : "");
+  const line =
+    lead ?? run.problem ?? (run.status === "unchecked" ? "Not checked yet: run `perjury check` on its directory." : "");
   // The whole row is a target for the pointer; the link inside is the one for keyboard and screen readers.
   const follow = (e: MouseEvent) => {
     if (!(e.target as Element).closest("a") && getSelection()?.toString() === "") go(href);
@@ -151,7 +169,7 @@ function Row({ run }: { run: RunSummary }) {
           <span class="run-time">{run.time}</span>
         </Link>
         <span class="run-line" title={more.join(" · ")}>
-          {line}
+          <Prose text={line} />
         </span>
       </td>
       <td class="run-anomalies">

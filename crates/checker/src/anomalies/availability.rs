@@ -30,12 +30,17 @@ const NS_PER_MS: i64 = 1_000_000;
 
 pub(super) const AVAILABILITY_GAP: Entry = Entry {
     name: "availability-gap",
+    counted: ("long gap without a successful send", "long gaps without a successful send"),
     title: "a long time without a successful send",
     origin: Origin::Perjury,
     clause: Clause::Budget(Budget::Gap),
     meaning: "Producers kept trying, and for a long time none of them succeeded.",
     impact: "Producers wait or time out.",
-    causes: &["a slow election", "in-sync replicas below min.insync.replicas", "clients with stale metadata"],
+    causes: &[
+        "a slow election",
+        "in-sync replicas below min.insync.replicas",
+        "clients with stale metadata",
+    ],
     advice: "Compare the gap with the leader changes and the fault next to it.",
     legal_if: "a larger declared budget",
     run: Some(gap),
@@ -43,6 +48,7 @@ pub(super) const AVAILABILITY_GAP: Entry = Entry {
 
 pub(super) const SLOW_ELECTION: Entry = Entry {
     name: "slow-election",
+    counted: ("slow election", "slow elections"),
     title: "a slow election",
     origin: Origin::Perjury,
     clause: Clause::Budget(Budget::Election),
@@ -56,12 +62,17 @@ pub(super) const SLOW_ELECTION: Entry = Entry {
 
 pub(super) const NEVER_RECOVERED: Entry = Entry {
     name: "never-recovered",
+    counted: ("failure to recover", "failures to recover"),
     title: "no successful send after everything was healed",
     origin: Origin::Perjury,
     clause: Clause::Budget(Budget::Recovery),
     meaning: "All faults were healed, producers kept trying, and none succeeded for a long time or ever.",
     impact: "The cluster needs help from outside.",
-    causes: &["replicas that never rejoin", "an election that cannot complete", "clients that are stuck"],
+    causes: &[
+        "replicas that never rejoin",
+        "an election that cannot complete",
+        "clients that are stuck",
+    ],
     advice: "Look at the nodes' logs after the last heal: which partition has no leader, or too few in-sync replicas?",
     legal_if: "a larger declared budget",
     run: Some(recovery),
@@ -69,12 +80,17 @@ pub(super) const NEVER_RECOVERED: Entry = Entry {
 
 pub(super) const STUCK_CLIENT: Entry = Entry {
     name: "stuck-client",
+    counted: ("stuck operation", "stuck operations"),
     title: "an operation stayed open",
     origin: Origin::Perjury,
     clause: Clause::Budget(Budget::Stuck),
     meaning: "A client's operation took very long, or never came back.",
     impact: "The application hangs.",
-    causes: &["a request that was never answered", "a deadlock in the client library", "timeouts that are too long"],
+    causes: &[
+        "a request that was never answered",
+        "a deadlock in the client library",
+        "timeouts that are too long",
+    ],
     advice: "Look for the request in the broker's log; take a stack of the client.",
     legal_if: "a larger declared budget",
     run: Some(stuck),
@@ -100,12 +116,22 @@ fn gap(ctx: &Context<'_>) -> Found {
     let of_faults = ctx.availability.faults.iter().filter_map(|f| {
         let ms = f.longest_gap_ms.filter(|ms| *ms > limit)?;
         let who = f.key.as_ref().map_or_else(|| "no send".into(), |k| format!("no send to {k}"));
-        let text = format!("Around fault {} ({}), {who} succeeded for {}.", f.fault, f.f, duration(ns(ms)));
+        let text = format!(
+            "Around fault {} ({}), {who} succeeded for {}.",
+            f.fault,
+            f.f,
+            duration(ns(ms))
+        );
         Some(note(text, f.key.clone(), Vec::new(), Some(f.fault), ms))
     });
     let mut examples: Vec<Example> = of_faults.collect();
-    if let Some(ms) = ctx.availability.longest_gap_ms.filter(|ms| *ms > limit && examples.is_empty()) {
-        let at = ctx.availability.longest_gap_at.map_or_else(String::new, |t| format!(", from {} on", duration(t)));
+    if let Some(ms) =
+        ctx.availability.longest_gap_ms.filter(|ms| *ms > limit && examples.is_empty())
+    {
+        let at = ctx
+            .availability
+            .longest_gap_at
+            .map_or_else(String::new, |t| format!(", from {} on", duration(t)));
         let text = format!("No send succeeded for {}{at}.", duration(ns(ms)));
         examples.push(note(text, None, Vec::new(), None, ms));
     }
@@ -116,7 +142,8 @@ fn election(ctx: &Context<'_>) -> Found {
     let limit = ctx.promises.budgets.election_ms.unwrap_or(10_000);
     let slow = ctx.availability.faults.iter().filter_map(|f| {
         let ms = f.election_ms.filter(|ms| *ms > limit)?;
-        let text = format!("After fault {} ({}) the election took {}.", f.fault, f.f, duration(ns(ms)));
+        let text =
+            format!("After fault {} ({}) the election took {}.", f.fault, f.f, duration(ns(ms)));
         Some(note(text, f.key.clone(), Vec::new(), Some(f.fault), ms))
     });
     all(slow.collect())
@@ -143,7 +170,9 @@ fn recovery(ctx: &Context<'_>) -> Found {
         return Found::default();
     }
     let text = match progress.first_ok {
-        Some(_) => format!("After the last heal it took {} until a send succeeded.", duration(took)),
+        Some(_) => {
+            format!("After the last heal it took {} until a send succeeded.", duration(took))
+        }
         None => format!(
             "After the last heal {} were tried for {}, and none succeeded.",
             words::counted(progress.tries, "send", "sends"),

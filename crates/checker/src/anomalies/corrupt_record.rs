@@ -25,6 +25,7 @@ use serde_json::json;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "corrupt-record",
+    counted: ("corrupt record read", "corrupt records read"),
     title: "a record differs from what was sent",
     origin: Origin::Perjury,
     clause: Clause::Integrity,

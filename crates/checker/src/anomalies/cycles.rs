@@ -47,6 +47,7 @@ const fn cycle(name: &'static str, title: &'static str, clause: Clause) -> Entry
     };
     Entry {
         name,
+        counted: ("circle of operations", "circles of operations"),
         title,
         origin: Origin::Jepsen,
         clause,

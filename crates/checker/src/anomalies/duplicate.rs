@@ -28,6 +28,7 @@ use serde_json::json;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "duplicate",
+    counted: ("record written twice", "records written twice or more"),
     title: "one record written twice",
     origin: Origin::Jepsen,
     clause: Clause::Once,

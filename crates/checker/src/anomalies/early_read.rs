@@ -25,6 +25,7 @@ use perjury_history::KeyId;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "early-read",
+    counted: ("record read before it was sent", "records read before they were sent"),
     title: "a record was read before it was sent",
     origin: Origin::Perjury,
     clause: Clause::Integrity,

@@ -24,6 +24,7 @@ use perjury_history::{KeyId, Kind};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "G1a",
+    counted: ("aborted record read", "aborted records read"),
     title: "aborted write was read",
     origin: Origin::Jepsen,
     clause: Clause::NoAbortedReads,

@@ -74,10 +74,8 @@ fn classify_key(
     all: &mut Vec<Passed>,
     later: &mut FxHashMap<(KeyId, Slot), usize>,
 ) {
-    let mut timed: Vec<(usize, Gap)> = gaps
-        .iter()
-        .filter_map(|gap| Some((ctx.invoked(gap.row as usize)?, *gap)))
-        .collect();
+    let mut timed: Vec<(usize, Gap)> =
+        gaps.iter().filter_map(|gap| Some((ctx.invoked(gap.row as usize)?, *gap))).collect();
     timed.sort_unstable_by_key(|(_, gap)| gap.row);
     let ended_first = cover(key.len(), timed.iter().map(|(_, gap)| *gap));
     timed.sort_unstable_by_key(|(invoked, gap)| (std::cmp::Reverse(*invoked), gap.row));
@@ -152,8 +150,7 @@ pub(super) fn example(ctx: &Context<'_>, passed: &Passed, text: String) -> Examp
     let (around, fault) = ctx.fault_around(passed.poll);
     let mut rows = [passed.proof, passed.poll];
     rows.sort_unstable();
-    let mut example =
-        ctx.example(passed.key, passed.slot, None, rows, format!("{text}{around}."));
+    let mut example = ctx.example(passed.key, passed.slot, None, rows, format!("{text}{around}."));
     example.fault = fault;
     example
 }

@@ -31,6 +31,7 @@ use serde_json::json;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "inconsistent-offsets",
+    counted: ("offset with two records", "offsets with two or more records"),
     title: "two records at one offset",
     origin: Origin::Jepsen,
     clause: Clause::StableOffsets,

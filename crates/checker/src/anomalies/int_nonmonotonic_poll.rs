@@ -20,12 +20,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "int-nonmonotonic-poll",
+    counted: ("step back within a poll", "steps back within a poll"),
     title: "records out of order within one poll",
     origin: Origin::Jepsen,
     clause: Clause::PositionWithinPoll,
     meaning: "One poll returned records of a partition in an order that is not the log's.",
     impact: "Consumers that apply records in the order received end in a wrong state.",
-    causes: &["a log that was cut and written anew between two fetches", "a fetch that returns a batch twice", "a client that mixes up buffered fetches"],
+    causes: &[
+        "a log that was cut and written anew between two fetches",
+        "a fetch that returns a batch twice",
+        "a client that mixes up buffered fetches",
+    ],
     advice: "Compare the offsets in the witness: a repeat of the same offset points to the client, a different value to the log.",
     legal_if: "unclean leader election",
     run: Some(run),

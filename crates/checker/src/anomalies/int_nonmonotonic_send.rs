@@ -20,12 +20,16 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "int-nonmonotonic-send",
+    counted: ("send out of order within an operation", "sends out of order within an operation"),
     title: "sends of one operation out of order",
     origin: Origin::Jepsen,
     clause: Clause::SendOrderWithin,
     meaning: "Records that one operation sent one after the other stand in the log the other way round.",
     impact: "Consumers see the producer's records in the wrong order.",
-    causes: &["a retry that overtook a later batch", "sequence numbers that are not checked after a change of leader"],
+    causes: &[
+        "a retry that overtook a later batch",
+        "sequence numbers that are not checked after a change of leader",
+    ],
     advice: "Switch idempotence on; if it is on, look at how the broker restores producer state after a change of leader.",
     legal_if: "enable.idempotence=false",
     run: Some(run),

@@ -20,12 +20,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "int-poll-skip",
+    counted: ("skip within a poll", "skips within a poll"),
     title: "records left out within one poll",
     origin: Origin::Jepsen,
     clause: Clause::PositionWithinPoll,
     meaning: "One poll returned records of a partition and left out others that stand between them.",
     impact: "A consumer misses records without any error, and commits past them.",
-    causes: &["records that were lost and whose offsets stay empty", "a fetch served by a replica that lacks part of the log", "a client that drops a fetched batch"],
+    causes: &[
+        "records that were lost and whose offsets stay empty",
+        "a fetch served by a replica that lacks part of the log",
+        "a client that drops a fetched batch",
+    ],
     advice: "Read the partition again from the start: if the records are there, suspect the fetch path or the client, otherwise the log.",
     legal_if: "unclean leader election",
     run: Some(run),

@@ -19,6 +19,7 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "int-send-skip",
+    counted: ("interleaved send", "interleaved sends"),
     title: "other records between the sends of one operation",
     origin: Origin::Jepsen,
     clause: Clause::Interleaving,

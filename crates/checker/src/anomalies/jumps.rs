@@ -88,7 +88,9 @@ fn poll_sentence(ctx: &Context<'_>, jump: &Jump) -> String {
         return format!("Within {after}, {from} was followed by {to}{at}, {far}");
     }
     let (who, before) = (process(ctx, jump), ctx.op(jump.before as usize));
-    format!("The last record that {who} read in {before} was {from}; its next read, {after}, began with {to}{at}, {far}")
+    format!(
+        "The last record that {who} read in {before} was {from}; its next read, {after}, began with {to}{at}, {far}"
+    )
 }
 
 fn send_sentence(ctx: &Context<'_>, jump: &Jump) -> String {
@@ -101,5 +103,8 @@ fn send_sentence(ctx: &Context<'_>, jump: &Jump) -> String {
         return format!("{} sent {from}{at} and next {to}, {far}", words::capital(&after));
     }
     let (who, before) = (process(ctx, jump), ctx.op(jump.before as usize));
-    format!("{} sent {from}{at} in {before} and next, in {after}, {to}, {far}", words::capital(&who))
+    format!(
+        "{} sent {from}{at} in {before} and next, in {after}, {to}, {far}",
+        words::capital(&who)
+    )
 }

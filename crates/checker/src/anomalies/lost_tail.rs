@@ -26,6 +26,7 @@ use perjury_history::{KeyId, Kind};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "lost-tail",
+    counted: ("acknowledged record missing at the end", "acknowledged records missing at the end"),
     title: "acknowledged write missing from the end of the log",
     origin: Origin::Perjury,
     clause: Clause::Durability,

@@ -30,6 +30,7 @@ use serde_json::json;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "lost-write",
+    counted: ("acknowledged record lost", "acknowledged records lost"),
     title: "acknowledged write lost",
     origin: Origin::Jepsen,
     clause: Clause::Durability,

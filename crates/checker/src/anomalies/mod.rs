@@ -19,6 +19,7 @@ mod int_send_skip;
 mod jumps;
 mod lost_tail;
 mod lost_write;
+mod nonlinearizable;
 mod nonmonotonic_poll;
 mod nonmonotonic_send;
 mod observe;
@@ -65,6 +66,8 @@ pub(crate) struct Found {
 pub(crate) struct Entry {
     /// Its name.
     pub(crate) name: &'static str,
+    /// How one case and several are counted: "record lost", "records lost".
+    pub(crate) counted: (&'static str, &'static str),
     /// Its name in plain words.
     pub(crate) title: &'static str,
     /// Where its definition comes from.
@@ -117,7 +120,8 @@ pub(crate) const CATALOGUE: [Entry; 26] = [
 
 /// All anomalies, those that one search for cycles finds included.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
-    CATALOGUE.iter().chain(cycles::ENTRIES.iter())
+    const OTHERS: [Entry; 1] = [nonlinearizable::ENTRY];
+    CATALOGUE.iter().chain(&cycles::ENTRIES).chain(&OTHERS)
 }
 
 /// The anomaly of this name.

@@ -22,12 +22,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "nonmonotonic-poll",
+    counted: ("step back of a consumer", "steps back of consumers"),
     title: "a consumer went back in the log",
     origin: Origin::Jepsen,
     clause: Clause::PositionBetweenPolls,
     meaning: "A consumer was given records that stand at or before what it had read already.",
     impact: "Records are processed twice; state built from them may go back in time.",
-    causes: &["the end of the log moved back below the consumer's position", "offsets that were given out again after a change of leader", "a position reset after an offset out of range"],
+    causes: &[
+        "the end of the log moved back below the consumer's position",
+        "offsets that were given out again after a change of leader",
+        "a position reset after an offset out of range",
+    ],
     advice: "Check whether the values at the repeated offsets are the same: if not, the log was cut and written anew.",
     legal_if: "consumers that subscribe, or unclean leader election",
     run: Some(run),

@@ -22,12 +22,16 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "nonmonotonic-send",
+    counted: ("send out of order", "sends out of order"),
     title: "a process sends backwards",
     origin: Origin::Jepsen,
     clause: Clause::SendOrderBetween,
     meaning: "Records that one process sent in two operations, one after the other, stand in the log the other way round.",
     impact: "Consumers see the producer's records in the wrong order.",
-    causes: &["offsets that were given out again after a change of leader", "a record of a timed-out operation that was written much later"],
+    causes: &[
+        "offsets that were given out again after a change of leader",
+        "a record of a timed-out operation that was written much later",
+    ],
     advice: "Compare with realtime-order and inconsistent-offsets: together they point to a log that was cut.",
     legal_if: "unclean leader election",
     run: Some(run),

@@ -25,6 +25,7 @@ use perjury_history::KeyId;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "phantom-read",
+    counted: ("record read that nobody sent", "records read that nobody sent"),
     title: "a record that nobody sent",
     origin: Origin::Perjury,
     clause: Clause::Integrity,

@@ -22,12 +22,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "poll-skip",
+    counted: ("skip between polls", "skips between polls"),
     title: "records left out between two polls",
     origin: Origin::Jepsen,
     clause: Clause::PositionBetweenPolls,
     meaning: "A consumer's next poll went on further than right behind its last one.",
     impact: "A consumer misses records without any error, and commits past them.",
-    causes: &["records that were lost and whose offsets stay empty", "a position reset after an offset out of range", "a high watermark that moved back and forth across a change of leader"],
+    causes: &[
+        "records that were lost and whose offsets stay empty",
+        "a position reset after an offset out of range",
+        "a high watermark that moved back and forth across a change of leader",
+    ],
     advice: "Look for an offset reset in the client's log near the fault; read the partition again from the start.",
     legal_if: "consumers that subscribe, or unclean leader election",
     run: Some(run),

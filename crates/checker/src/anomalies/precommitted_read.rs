@@ -25,12 +25,16 @@ use perjury_history::{F, KeyId, MopRef};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "precommitted-read",
+    counted: ("transaction that read its own record", "transactions that read their own records"),
     title: "transaction read its own uncommitted record",
     origin: Origin::Jepsen,
     clause: Clause::NoOwnUncommitted,
     meaning: "A transaction polled a record that it had sent itself and not committed yet.",
     impact: "Uncommitted data leaks; a transaction that aborts has already been acted upon.",
-    causes: &["serving reads above the last stable offset", "a last stable offset that moves too early"],
+    causes: &[
+        "serving reads above the last stable offset",
+        "a last stable offset that moves too early",
+    ],
     advice: "Check the isolation.level that the fetch request carried, and the last stable offset in its response.",
     legal_if: "operations that are no transactions, or isolation.level=read_uncommitted",
     run: Some(run),

@@ -28,6 +28,7 @@ use serde_json::json;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "realtime-order",
+    counted: ("record out of real-time order", "records out of real-time order"),
     title: "log order contradicts real time",
     origin: Origin::Perjury,
     clause: Clause::RealTimeOrder,

@@ -23,12 +23,17 @@ use crate::words::capital;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "resurrected-write",
+    counted: ("record out of nowhere", "records out of nowhere"),
     title: "a record appeared where there was none",
     origin: Origin::Perjury,
     clause: Clause::StableLog,
     meaning: "A poll showed that nothing stands at a place, and later a record was read there.",
     impact: "Consumers disagree about the log for ever.",
-    causes: &["records of an open transaction that were skipped as if aborted", "a former leader whose unreplicated records came back", "a fetch served by a replica that lacks part of the log"],
+    causes: &[
+        "records of an open transaction that were skipped as if aborted",
+        "a former leader whose unreplicated records came back",
+        "a fetch served by a replica that lacks part of the log",
+    ],
     advice: "Look at the state of the record's transaction, and which replica served each of the two fetches.",
     legal_if: "unclean leader election",
     run: Some(run),

@@ -22,12 +22,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "stale-read",
+    counted: ("acknowledged record passed over", "acknowledged records passed over"),
     title: "an acknowledged record was not visible",
     origin: Origin::Perjury,
     clause: Clause::StableLog,
     meaning: "A record was acknowledged, and a later poll went past its place without it, although it is there.",
     impact: "That consumer misses the record for good.",
-    causes: &["a fetch served by a replica that lacks part of the log", "a broker that filters out a batch it should return", "a client that drops a fetched batch"],
+    causes: &[
+        "a fetch served by a replica that lacks part of the log",
+        "a broker that filters out a batch it should return",
+        "a client that drops a fetched batch",
+    ],
     advice: "Find out which replica served the fetch, and whether its log has the record.",
     legal_if: "unclean leader election",
     run: Some(run),

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "torn-transaction",
+    counted: ("torn transaction", "torn transactions"),
     title: "a transaction took effect in part",
     origin: Origin::Perjury,
     clause: Clause::Atomicity,

@@ -22,12 +22,17 @@ use crate::contract::Clause;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "truncated-log",
+    counted: ("record gone after it was read", "records gone after they were read"),
     title: "a record that was read is gone",
     origin: Origin::Perjury,
     clause: Clause::StableLog,
     meaning: "A record was read, and a later poll went past its place without it.",
     impact: "Consumers have processed data that the log denies.",
-    causes: &["a leader that misses records and continues the log beyond them", "reads above the high watermark before a change of leader", "a log that was cut at the wrong place"],
+    causes: &[
+        "a leader that misses records and continues the log beyond them",
+        "reads above the high watermark before a change of leader",
+        "a log that was cut at the wrong place",
+    ],
     advice: "Compare the replicas' logs at this offset with their leader epochs, and where each was cut.",
     legal_if: "unclean leader election",
     run: Some(run),

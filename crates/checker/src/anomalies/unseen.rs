@@ -32,6 +32,7 @@ use std::collections::BTreeSet;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "unseen",
+    counted: ("acknowledged record not read yet", "acknowledged records not read yet"),
     title: "acknowledged records not read yet",
     origin: Origin::Jepsen,
     clause: Clause::EventuallyRead,
@@ -91,8 +92,7 @@ fn never_sent(ctx: &Context<'_>, id: KeyId) -> u64 {
 fn example(ctx: &Context<'_>, id: KeyId, unseen: u64) -> Example {
     const VALUES_MAX: usize = 32;
     let key = ctx.index.key(id);
-    let slots: Vec<Slot> =
-        key.slots().filter(|s| is_unseen(key, *s)).take(VALUES_MAX).collect();
+    let slots: Vec<Slot> = key.slots().filter(|s| is_unseen(key, *s)).take(VALUES_MAX).collect();
     let values: Vec<_> = slots.iter().map(|s| ctx.value(key, *s)).collect();
     let ops: Vec<usize> = slots.iter().filter_map(|s| key.writer(*s)).take(4).collect();
     let name = ctx.key(id);

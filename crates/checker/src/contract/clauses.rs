@@ -47,10 +47,16 @@ pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
             "Kafka's transactions promise atomic visibility, not serializability: a consumer's position is no read \
              lock (KIP-98).",
         ),
+        Clause::Linearizability => say(
+            Violation,
+            "The history is held against one copy of an object: every operation takes effect at one moment between its \
+             invocation and its return (Herlihy and Wing, 1990).",
+        ),
         Clause::Budget(budget) => within_budget(p, budget),
-        Clause::ReferenceOnly => {
-            say(Unspecified, "An effect of how the checker of reference works; it says nothing of the cluster.")
-        }
+        Clause::ReferenceOnly => say(
+            Unspecified,
+            "An effect of how the checker of reference works; it says nothing of the cluster.",
+        ),
     }
 }
 
@@ -58,7 +64,8 @@ pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
 fn acks(p: &Promises) -> String {
     match p.config.acks {
         Some(acks) => format!("acks={acks}"),
-        None => "acks=all (assumed: the history does not say, and it is the default since KIP-679)".into(),
+        None => "acks=all (assumed: the history does not say, and it is the default since KIP-679)"
+            .into(),
     }
 }
 
@@ -281,13 +288,14 @@ fn within_budget(p: &Promises, budget: Budget) -> Rule {
         Budget::Stuck => (p.budgets.stuck_ms, "for one operation"),
     };
     match declared {
-        Some(ms) => say(
-            Violation,
-            format!("The declared budget is {} ms {what}.", crate::words::count(ms)),
-        ),
+        Some(ms) => {
+            say(Violation, format!("The declared budget is {} ms {what}.", crate::words::count(ms)))
+        }
         None => say(
             Unspecified,
-            format!("Kafka promises no time {what}, and no budget is declared; it is listed because it is long."),
+            format!(
+                "Kafka promises no time {what}, and no budget is declared; it is listed because it is long."
+            ),
         ),
     }
 }

@@ -18,16 +18,13 @@ const ALWAYS: [&str; 6] = [
 const SUBSCRIBE: [&str; 2] = ["poll-skip", "nonmonotonic-poll"];
 
 /// Allowed if write-write edges are drawn: Kafka's write order is not isolated.
-const WW_DEPS: [&str; 5] = [
-    "G1c",
-    "G1c-process",
-    "G1c-realtime",
-    "PL-2-cycle-exists",
-    "strong-PL-2-cycle-exists",
-];
+const WW_DEPS: [&str; 5] =
+    ["G1c", "G1c-process", "G1c-realtime", "PL-2-cycle-exists", "strong-PL-2-cycle-exists"];
 
 pub(super) fn rule(promises: &Promises, name: &str) -> Rule {
-    let (judgement, rule) = if !anomalies::is_reference(name) {
+    let (judgement, rule) = if name == "nonlinearizable" {
+        (Judgement::Violation, "Knossos, Jepsen's checker of linearizability, does not allow it.")
+    } else if !anomalies::is_reference(name) {
         (Judgement::Unspecified, "Jepsen's tests.kafka does not look for it.")
     } else if ALWAYS.contains(&name) {
         (Judgement::Allowed, "Jepsen's tests.kafka always allows it.")

@@ -64,10 +64,40 @@ pub(crate) enum Clause {
     WriteIsolation,
     /// Transactions are serializable.
     Serializability,
+    /// Operations seem to take effect one after the other.
+    Linearizability,
     /// A budget of availability, if one is declared.
     Budget(Budget),
     /// An effect of the checker of reference only, without a meaning for a cluster.
     ReferenceOnly,
+}
+
+impl Clause {
+    /// The promise as the object of "violates".
+    pub(crate) fn promise(self) -> &'static str {
+        match self {
+            Clause::Durability => "durability of acknowledged writes",
+            Clause::Once => "one record for each send",
+            Clause::StableOffsets => "one record at one offset",
+            Clause::NoAbortedReads => "that failed writes stay unread",
+            Clause::NoOwnUncommitted => "that uncommitted records stay unread",
+            Clause::PositionBetweenPolls | Clause::PositionWithinPoll => {
+                "reading in order without gaps"
+            }
+            Clause::SendOrderBetween | Clause::SendOrderWithin => "the order of a producer's sends",
+            Clause::Interleaving | Clause::WriteIsolation => "isolation of writes",
+            Clause::EventuallyRead => "that acknowledged records are read in the end",
+            Clause::RealTimeOrder => "that the log follows real time",
+            Clause::StableLog => "that the visible log stays as it is",
+            Clause::Integrity => "that only what was sent is read",
+            Clause::Atomicity => "all or nothing of a transaction",
+            Clause::NoCircularReads => "that reads are not circular",
+            Clause::Serializability => "serializability",
+            Clause::Linearizability => "linearizability",
+            Clause::Budget(_) => "the declared budget of availability",
+            Clause::ReferenceOnly => "the rules of the reference",
+        }
+    }
 }
 
 /// A budget of availability.

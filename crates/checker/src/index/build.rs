@@ -14,9 +14,8 @@ struct Spans {
 
 pub(super) fn index(history: &History, threads: usize) -> Index<'_> {
     let spans = measure(history);
-    let mut keys = par::shards(spans.len(), threads, |shard, shards| {
-        fill(history, &spans, shard, shards)
-    });
+    let mut keys =
+        par::shards(spans.len(), threads, |shard, shards| fill(history, &spans, shard, shards));
     let proved = prove(history, &keys);
     par::for_each_mut(&mut keys, threads, |key| {
         key.finish(|row| proved[row as usize / 64] >> (row % 64) & 1 == 1);

@@ -56,38 +56,61 @@ impl std::fmt::Display for OpRef {
 
 /// The first event (a return) whose prefix is broken.
 ///
-/// `upper` is an event whose prefix, itself included, is known to be broken; `returns` are the events of all returns in
-/// ascending order; `holds(before)` tells whether the events before `before` are linearizable. Linearizability is
-/// prefix-closed, so the answer is found by steps of growing length backwards from `upper` and then by halving.
+/// `guess` is where to look first, best an event soon after it; `returns` are the events of all returns in ascending
+/// order; `holds(before)` tells whether the events before `before` are linearizable, which is not so for all of them.
+/// Linearizability is prefix-closed, so the answer is found by steps of growing length from the guess, then by halving.
 pub(crate) fn first_broken(
-    upper: u64,
+    guess: u64,
     returns: &[u64],
     mut holds: impl FnMut(u64) -> bool,
 ) -> u64 {
-    let mut bad = returns.partition_point(|r| *r < upper);
-    if bad >= returns.len() {
-        bad = returns.len().saturating_sub(1);
-    }
-    let mut good = None;
+    let Some(last) = returns.len().checked_sub(1) else { return guess };
+    let mut at = returns.partition_point(|r| *r < guess).min(last);
     let mut stride = 1;
-    let mut at = bad;
-    while at > 0 {
-        at = at.saturating_sub(stride);
-        stride *= 4;
-        if holds(returns[at] + 1) {
-            good = Some(at);
-            break;
+    // The answer is in low..=high.
+    let (mut low, mut high) = (0, last);
+    if at < last && holds(returns[at] + 1) {
+        low = at + 1;
+        while low + stride <= high && holds(returns[low + stride - 1] + 1) {
+            low += stride;
+            stride *= 4;
         }
-        bad = at;
+        high = high.min(low + stride - 1);
+    } else {
+        high = at;
+        while at > 0 {
+            at = at.saturating_sub(stride);
+            stride *= 4;
+            if holds(returns[at] + 1) {
+                low = at + 1;
+                break;
+            }
+            high = at;
+        }
     }
-    let mut low = good.map_or(0, |g| g + 1);
-    while low < bad {
-        let middle = low + (bad - low) / 2;
+    while low < high {
+        let middle = low + (high - low) / 2;
         if holds(returns[middle] + 1) {
             low = middle + 1;
         } else {
-            bad = middle;
+            high = middle;
         }
     }
-    returns.get(bad).copied().unwrap_or(upper)
+    returns[low]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_broken;
+
+    #[test]
+    fn the_first_broken_return_is_found_from_every_guess() {
+        let returns: Vec<u64> = (0..100).map(|i| 3 * i + 1).collect();
+        for broken in 0..100 {
+            for guess in [0, 1, 50, 148, 149, 297, 298, 900, u64::MAX] {
+                let at = first_broken(guess, &returns, |before| before <= returns[broken]);
+                assert_eq!(at, returns[broken], "guess {guess}");
+            }
+        }
+    }
 }

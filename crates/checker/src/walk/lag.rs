@@ -30,7 +30,12 @@ impl Lag {
     /// The longer of both; of equal ones the earlier, then that of the smaller process and key.
     pub(crate) fn longer(a: Option<Lag>, b: Option<Lag>) -> Option<Lag> {
         let rank = |l: &Lag| {
-            (l.ns, std::cmp::Reverse(l.time), std::cmp::Reverse(l.process), std::cmp::Reverse(l.key))
+            (
+                l.ns,
+                std::cmp::Reverse(l.time),
+                std::cmp::Reverse(l.process),
+                std::cmp::Reverse(l.key),
+            )
         };
         a.into_iter().chain(b).max_by_key(rank)
     }

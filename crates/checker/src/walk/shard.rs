@@ -185,7 +185,12 @@ impl Shard<'_, '_> {
         let mut hidden = 0;
         if writes && history.mops(i).len() > 1 {
             let unknown = |m| matches!(m, MopRef::Send { offset: None, .. });
-            hidden = (0..).zip(history.mops(i)).filter(|(_, m)| unknown(*m)).map(|(n, _)| n).last().unwrap_or(0);
+            hidden = (0..)
+                .zip(history.mops(i))
+                .filter(|(_, m)| unknown(*m))
+                .map(|(n, _)| n)
+                .last()
+                .unwrap_or(0);
         }
         let (keys, shown) = (&mut self.keys, &mut self.shown);
         let mut see = |key: KeyId, offset: i64| {
@@ -271,9 +276,8 @@ impl Shard<'_, '_> {
         }
         let assign = *self.history.f(i) == F::Assign;
         let keys = &mut self.keys;
-        let ended = client
-            .follower
-            .retain(|k| assign && locals.contains(&k), |k| &keys[k as usize].reach);
+        let ended =
+            client.follower.retain(|k| assign && locals.contains(&k), |k| &keys[k as usize].reach);
         for (local, ns, time) in ended {
             keys[local as usize].lag(ns, time, process);
         }
@@ -342,11 +346,10 @@ impl KeyState {
             return;
         }
         let from = std::mem::replace(&mut self.polls.last, at);
-        let (a, b) = (table.index(from.0), table.index(at.0));
-        if let (Some(a), Some(b)) = (a, b) {
-            if a + 1 == b {
-                return;
-            }
+        if let (Some(a), Some(b)) = (table.index(from.0), table.index(at.0))
+            && a + 1 == b
+        {
+            return;
         }
         self.jump(history, table, (from, at), i, in_group);
     }
@@ -468,7 +471,9 @@ fn seeks(history: &History, i: usize) -> bool {
     let said = |row: usize| {
         history.extra(row).is_some_and(|extra| {
             let names = ["seek_to_beginning", "seek-to-beginning?", "seek-to-beginning"];
-            names.iter().any(|n| extra.ext.get(*n).and_then(serde_json::Value::as_bool) == Some(true))
+            names
+                .iter()
+                .any(|n| extra.ext.get(*n).and_then(serde_json::Value::as_bool) == Some(true))
         })
     };
     said(i) || history.pair(i).is_some_and(said)

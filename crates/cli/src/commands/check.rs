@@ -5,7 +5,7 @@ use crate::output::{self, Output};
 use anyhow::{Context, Result};
 use perjury_checker::Options;
 use perjury_history::History;
-use perjury_history::formats::{self, Format};
+use perjury_history::jsonl::{self, ReadOptions};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,6 @@ use std::time::Instant;
 pub(crate) struct Args {
     /// A history, a run directory (or a link to one, such as store/latest), a Jepsen store directory, or - for stdin.
     path: PathBuf,
-    /// The format; recognised from the content when absent.
-    #[arg(long)]
-    format: Option<Format>,
     #[command(flatten)]
     judging: Judging,
     /// How to print the report.
@@ -30,9 +27,6 @@ pub(crate) struct Args {
 /// How a history is judged.
 #[derive(clap::Args)]
 pub(crate) struct Judging {
-    /// The model: kafka, list-append, register, …; recognised from the content when absent.
-    #[arg(long)]
-    model: Option<String>,
     /// Which anomalies count: `kafka` follows from the configuration, `jepsen` is Jepsen's fixed set.
     #[arg(long, default_value = "kafka")]
     contract: String,
@@ -51,38 +45,50 @@ impl Judging {
 pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let began = Instant::now();
     let options = args.judging.options()?;
-    let (history, path) = read(&args.path, args.format)?;
+    let (history, path) = read(&args.path)?;
     let read_ms = began.elapsed().as_millis();
     if !quiet && began.elapsed().as_secs() >= 2 && std::io::stderr().is_terminal() {
         eprintln!("read {} events, checking", history.len());
     }
     let checking = Instant::now();
     let report = perjury_checker::check(&history, &options);
-    let timings = serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
+    let timings =
+        serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
     output::print(args.output, &report, &path, timings)?;
     Ok(exit::of(report.verdict))
 }
 
 /// Reads the history that a path means.
-fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
+fn read(path: &Path) -> Result<(History, PathBuf)> {
     if path == Path::new("-") {
-        let history = formats::read_any(std::io::stdin().lock(), "standard input", format);
+        let history =
+            jsonl::read(std::io::stdin().lock(), "standard input", &ReadOptions::default());
         return Ok((history.map_err(|e| usage(e.to_string()))?, path.into()));
     }
     let file = find(path)?;
-    let open = File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
+    let open =
+        File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
     let reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open));
-    let history = formats::read_any(reader, &file.display().to_string(), format);
+    let history = jsonl::read(reader, &file.display().to_string(), &ReadOptions::default());
     Ok((history.map_err(|e| usage(e.to_string()))?, file))
 }
 
+/// What a directory may hold, in order of preference.
+const CANDIDATES: [&str; 1] = ["history.jsonl"];
+
 /// The history file of a directory, or the file itself.
 fn find(path: &Path) -> Result<PathBuf> {
-    let meta = std::fs::metadata(path)
-        .map_err(|e| usage(format!("cannot read {}: {e}; give a history file or a run directory", path.display())))?;
+    let meta = std::fs::metadata(path).map_err(|e| {
+        usage(format!(
+            "cannot read {}: {e}; give a history file or a run directory",
+            path.display()
+        ))
+    })?;
     if !meta.is_dir() {
         return Ok(path.into());
     }
-    let there = formats::candidates().iter().map(|name| path.join(name)).find(|file| file.is_file());
-    there.with_context(|| format!("{} holds none of {}", path.display(), formats::candidates().join(", "))).map_err(|e| usage(e.to_string()))
+    let there = CANDIDATES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+    there
+        .with_context(|| format!("{} holds none of {}", path.display(), CANDIDATES.join(", ")))
+        .map_err(|e| usage(e.to_string()))
 }

@@ -8,7 +8,9 @@ use anyhow::Result;
 use perjury_campaign::{CampaignError, ClusterPlan, RunPlan, Say};
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::Store;
-use perjury_worker::plan::{ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload};
+use perjury_worker::plan::{
+    ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -145,6 +147,10 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
         None => resolve(&args)?,
     };
     plan.validate().map_err(usage)?;
+    for bug in &plan.cluster.bugs {
+        bug.parse::<perjury_testbed::Bug>()
+            .map_err(|e| usage(format!("--bug: {e}; `perjury testbed bugs` lists them")))?;
+    }
     if args.dry_run {
         println!("{}", serde_json::to_string_pretty(&plan)?);
         return Ok(ExitCode::SUCCESS);
@@ -172,15 +178,19 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
             say.say(&format!("pages   perjury serve --store {}", args.store.display()));
             Ok(exit::of(finished.report.verdict))
         }
-        Err(error @ (CampaignError::Plan(_) | CampaignError::Preflight(_))) => Err(usage(error.to_string())),
+        Err(error @ (CampaignError::Plan(_) | CampaignError::Preflight(_))) => {
+            Err(usage(error.to_string()))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
-    let text = std::fs::read_to_string(path).map_err(|e| usage(format!("cannot read the plan {}: {e}", path.display())))?;
-    let mut plan: RunPlan =
-        serde_json::from_str(&text).map_err(|e| usage(format!("{} is not a plan: {e}; give the plan.json of a run", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| usage(format!("cannot read the plan {}: {e}", path.display())))?;
+    let mut plan: RunPlan = serde_json::from_str(&text).map_err(|e| {
+        usage(format!("{} is not a plan: {e}; give the plan.json of a run", path.display()))
+    })?;
     if let Some(name) = &args.name {
         plan.name.clone_from(name);
     }
@@ -216,7 +226,10 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         topic: TopicSettings {
             partitions: args.topic.partitions,
             replication_factor,
-            min_insync_replicas: args.topic.min_insync_replicas.unwrap_or(replication_factor / 2 + 1),
+            min_insync_replicas: args
+                .topic
+                .min_insync_replicas
+                .unwrap_or(replication_factor / 2 + 1),
             ..TopicSettings::default()
         },
         client: ClientSettings {
@@ -234,7 +247,8 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         schedule: Vec::new(),
     };
     worker.schedule_faults();
-    let name = args.name.clone().unwrap_or_else(|| format!("{}-{}", args.cluster, args.workload.as_str()));
+    let name =
+        args.name.clone().unwrap_or_else(|| format!("{}-{}", args.cluster, args.workload.as_str()));
     Ok(RunPlan { name, cluster, worker })
 }
 
@@ -249,5 +263,9 @@ fn concurrency(text: &str, nodes: u32) -> Result<u32> {
         Some(factor) => factor.parse::<u32>().ok().and_then(|f| f.checked_mul(nodes)),
         None => text.parse().ok(),
     };
-    parsed.ok_or_else(|| usage(format!("--concurrency {text:?} is neither a number nor a multiple of the nodes such as 3n")))
+    parsed.ok_or_else(|| {
+        usage(format!(
+            "--concurrency {text:?} is neither a number nor a multiple of the nodes such as 3n"
+        ))
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::exit::usage;
 use anyhow::Result;
+use perjury_server::Server;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,16 +21,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(args.bind).await.map_err(|e| {
-            usage(format!("cannot listen on {}: {e}; choose another address with --bind 127.0.0.1:PORT", args.bind))
-        })?;
-        let address = listener.local_addr()?;
+        let server =
+            Server::bind(&args.store, args.bind).await.map_err(|e| usage(e.to_string()))?;
+        let address = server.local_addr();
         println!("serving {} on http://{address}/ (Ctrl-C ends it)", args.store.display());
         let stop = async {
             // Without a signal handler Ctrl-C ends the process all the same, only less gently.
             let _ = tokio::signal::ctrl_c().await;
         };
-        perjury_server::serve_on(listener, &args.store, stop).await?;
+        server.run(stop).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

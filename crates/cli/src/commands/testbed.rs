@@ -30,13 +30,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Bugs => {
             for bug in Bug::ALL {
-                println!("{bug}\t{}", bug.describe());
+                println!("{bug}\t{}", bug.summary());
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Node { config } => {
             let config = NodeConfig::load(&config).map_err(|e| usage(e.to_string()))?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
             runtime.block_on(perjury_testbed::run_node(config, std::future::pending()))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -49,17 +49,23 @@ impl Ran {
 
     pub fn violations(&self) -> Vec<&str> {
         let anomalies = self.report["anomalies"].as_object().unwrap();
-        anomalies.iter().filter(|(_, a)| a["judgement"] == "violation").map(|(name, _)| name.as_str()).collect()
+        anomalies
+            .iter()
+            .filter(|(_, a)| a["judgement"] == "violation")
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 }
 
 /// `perjury run` on the testbed with the verdict as JSON.
 pub fn run(store: &Path, args: &[&str]) -> Ran {
-    let mut all = vec!["run", "--cluster", "testbed", "--output", "json", "--store", store.to_str().unwrap()];
+    let mut all =
+        vec!["run", "--cluster", "testbed", "--output", "json", "--store", store.to_str().unwrap()];
     all.extend(args);
     let output = perjury(&all);
     let said = stderr(&output);
-    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{said}", stdout(&output)));
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{said}", stdout(&output)));
     Ran { code: output.status.code().unwrap(), report, said }
 }
 
@@ -68,7 +74,9 @@ pub fn processes_of(store: &Path) -> Vec<i32> {
     let needle = store.to_str().unwrap().as_bytes();
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else {
+            continue;
+        };
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if line.windows(needle.len()).any(|w| w == needle) {
             pids.push(pid);

@@ -76,7 +76,10 @@ async fn a_paused_node_stands_still_until_it_is_resumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_gives_a_new_process_on_the_same_port() {
-    let rig = formed(&[]).await;
+    let mut rig = formed(&[]).await;
+    for _ in 0..3 {
+        rig.event(|e| matches!(e.kind, ClusterEventKind::NodeUp)).await;
+    }
     let (old, address) = (rig.process(3).await, rig.driver.address(NodeId(3)));
     let restarted = inject(&rig, FaultKind::Restart, 3).await;
     assert!(restarted.witnessed, "{}", restarted.why);
@@ -84,6 +87,10 @@ async fn a_restart_gives_a_new_process_on_the_same_port() {
     assert_eq!(restarted.after, Some(rig.process(3).await));
     assert_eq!(restarted.port.unwrap().address, address.unwrap());
     assert!(!old.is_alive());
+    // However quickly it is back, the watch notices that it was away.
+    rig.event(|e| matches!(e.kind, ClusterEventKind::NodeDown { .. })).await;
+    let up = rig.event(|e| matches!(e.kind, ClusterEventKind::NodeUp)).await;
+    assert_eq!(up.node, Some(NodeId(3)));
     rig.cluster.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use perjury_cluster::{Driver, FaultKind, KafkaProbe, MetadataProbe, NodeId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -91,7 +91,10 @@ async fn silence_ends_with_the_time_and_nobody_means_refused() {
     let address = listener.local_addr().unwrap().to_string();
     let error = probe::metadata(&address, None, SHORT).await.unwrap_err();
     assert!(matches!(error, ProbeError::Timeout { .. }), "{error}");
-    drop(listener);
+    // A port that is bound but not listened on refuses for certain.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap().to_string();
     let error = probe::metadata(&address, None, LONG).await.unwrap_err();
     assert!(error.is_connection_refused(), "{error}");
 }

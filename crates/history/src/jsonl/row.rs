@@ -4,15 +4,10 @@ use super::cursor::{Cursor, decode};
 use crate::columns::{Extra, ExtraId, HistoryBuilder, PROCESS_MAX};
 use crate::event::{F, Kind, Process, RecordMeta};
 use crate::event_json;
+use crate::extras::ExtraCache;
 use crate::intern::{KeyId, ValueId};
 use crate::read_error::Fault;
-use rustc_hash::FxHashMap;
 use serde_json::Value;
-
-/// The extras of this many different texts are remembered, so that rows which repeat one share it.
-const SHARED_MAX: usize = 4096;
-/// Longer texts hardly repeat.
-const SHARED_BYTES_MAX: usize = 512;
 
 /// An extent in the line.
 type Span = (usize, usize);
@@ -36,8 +31,7 @@ pub(super) struct Parsed {
 /// Reads lines into a builder.
 #[derive(Default)]
 pub(super) struct RowReader {
-    shared: FxHashMap<Box<[u8]>, ExtraId>,
-    scratch: Vec<u8>,
+    extras: ExtraCache,
     others: Vec<(Span, Span)>,
 }
 
@@ -179,46 +173,38 @@ impl RowReader {
         if fields.value.is_none() && fields.error.is_none() && self.others.is_empty() {
             return Ok(None);
         }
-        self.scratch.clear();
-        self.scratch.extend_from_slice(f.as_str().as_bytes());
         let spans = [fields.value.unwrap_or_default(), fields.error.unwrap_or_default()];
-        let others = self.others.iter().flat_map(|(name, value)| [*name, *value]);
-        for (from, to) in spans.into_iter().chain(others) {
-            self.scratch.push(0);
-            self.scratch.extend_from_slice(&line.as_bytes()[from..to]);
-        }
-        if let Some(id) = self.shared.get(self.scratch.as_slice()) {
-            return Ok(Some(*id));
-        }
-        let extra = self.build_extra(line, f, fields)?;
-        if extra == Extra::default() {
-            return Ok(None);
-        }
-        let id = builder.share(extra);
-        if self.scratch.len() <= SHARED_BYTES_MAX && self.shared.len() < SHARED_MAX {
-            self.shared.insert(self.scratch.as_slice().into(), id);
-        }
-        Ok(Some(id))
+        let others = &self.others;
+        let spans =
+            spans.into_iter().chain(others.iter().flat_map(|(name, value)| [*name, *value]));
+        let parts = spans.map(|(from, to)| &line.as_bytes()[from..to]);
+        let parts = std::iter::once(f.as_str().as_bytes()).chain(parts);
+        self.extras.get(parts, builder, || build_extra(line, f, fields, others))
     }
+}
 
-    fn build_extra(&self, line: &str, f: &F, fields: &Fields) -> Result<Extra, Fault> {
-        let mut extra = Extra::default();
-        if let Some((from, to)) = fields.value {
-            let value: Value = decode(&line[from..to], from)?;
-            extra.payload = event_json::payload(f, value).map_err(|m| Fault::field(from, m))?;
-        }
-        if let Some((from, to)) = fields.error {
-            let value: Value = decode(&line[from..to], from)?;
-            if !value.is_null() {
-                extra.error = Some(event_json::op_error(value));
-            }
-        }
-        for ((name_from, name_to), (from, to)) in &self.others {
-            let name: String = decode(&line[*name_from..*name_to], *name_from)?;
-            extra.ext.insert(name, decode(&line[*from..*to], *from)?);
-        }
-        Ok(extra)
+fn build_extra(
+    line: &str,
+    f: &F,
+    fields: &Fields,
+    others: &[(Span, Span)],
+) -> Result<Extra, Fault> {
+    let mut extra = Extra::default();
+    if let Some((from, to)) = fields.value {
+        let value: Value = decode(&line[from..to], from)?;
+        extra.payload = event_json::payload(f, value).map_err(|m| Fault::field(from, m))?;
     }
+    if let Some((from, to)) = fields.error {
+        let value: Value = decode(&line[from..to], from)?;
+        if !value.is_null() {
+            extra.error = Some(event_json::op_error(value));
+        }
+    }
+    for ((name_from, name_to), (from, to)) in others {
+        let name: String = decode(&line[*name_from..*name_to], *name_from)?;
+        extra.ext.insert(name, decode(&line[*from..*to], *from)?);
+    }
+    Ok(extra)
 }
 
 fn once(seen: &mut u8, bit: u8, name: &str, at: usize) -> Result<(), Fault> {
@@ -327,21 +313,7 @@ fn mop(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
     c.at += 1;
     let name = if c.peek() == b'"' { c.string()? } else { "".into() };
     match name.as_ref() {
-        "send" => {
-            c.expect(b',')?;
-            let key = key(c, builder)?;
-            c.expect(b',')?;
-            if c.eat(b'[') {
-                let offset = offset(c)?;
-                c.expect(b',')?;
-                let value = value(c, builder)?;
-                c.expect(b']')?;
-                builder.mop_send_done(key, value, offset);
-            } else {
-                let value = value(c, builder)?;
-                builder.mop_send_open(key, value);
-            }
-        }
+        "send" => send(c, builder).map_err(|f| f.within("in a send"))?,
         "poll" if c.eat(b']') => {
             builder.mop_poll_open();
             return Ok(());
@@ -358,6 +330,23 @@ fn mop(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
     c.expect(b']')
 }
 
+fn send(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
+    c.expect(b',')?;
+    let key = key(c, builder)?;
+    c.expect(b',')?;
+    if !c.eat(b'[') {
+        let value = value(c, builder)?;
+        builder.mop_send_open(key, value);
+        return Ok(());
+    }
+    let offset = offset(c)?;
+    c.expect(b',')?;
+    let value = value(c, builder)?;
+    c.expect(b']')?;
+    builder.mop_send_done(key, value, offset);
+    Ok(())
+}
+
 fn polled(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault> {
     if c.peek() != b'{' {
         return Err(c.not("a poll returns an object of records by key"));
@@ -367,10 +356,7 @@ fn polled(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault>
     if !c.eat(b'}') {
         loop {
             let name = c.string()?;
-            let key = match event_json::integer_key(&name) {
-                Some(i) => builder.int_key(i),
-                None => builder.str_key(&name),
-            };
+            let key = named_key(&name, builder);
             c.expect(b':')?;
             builder.begin_group(key);
             if c.peek() != b'[' {
@@ -379,7 +365,7 @@ fn polled(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<(), Fault>
             c.at += 1;
             if !c.eat(b']') {
                 loop {
-                    record(c, builder)?;
+                    record(c, builder).map_err(|f| f.within("in a record"))?;
                     if !c.more(b']')? {
                         break;
                     }
@@ -420,12 +406,21 @@ fn offset(c: &mut Cursor<'_>) -> Result<Option<i64>, Fault> {
     }
 }
 
+/// Keys name the fields of polls, where only text can stand: in canonical decimal form it is an integer, there and
+/// everywhere else.
+fn named_key(name: &str, builder: &mut HistoryBuilder) -> KeyId {
+    match event_json::integer_key(name) {
+        Some(i) => builder.int_key(i),
+        None => builder.str_key(name),
+    }
+}
+
 fn key(c: &mut Cursor<'_>, builder: &mut HistoryBuilder) -> Result<KeyId, Fault> {
     if let Some(i) = c.integer() {
         return Ok(builder.int_key(i));
     }
     if c.peek() == b'"' {
-        return Ok(builder.str_key(&c.string()?));
+        return Ok(named_key(&c.string()?, builder));
     }
     let scalar = event_json::scalar(&other_scalar(c)?.1).map_err(|m| Fault::field(c.at, m))?;
     Ok(builder.key(&scalar))

@@ -1,9 +1,9 @@
 //! Each route, asked as the pages ask it.
 
+use crate::support::{RUN, S, SCRIPT, Served};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use std::fs;
-use crate::support::{RUN, S, SCRIPT, Served};
 
 fn names(list: &Value) -> Vec<&str> {
     list["runs"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect()

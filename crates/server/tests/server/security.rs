@@ -1,8 +1,8 @@
 //! What a hostile request or a hostile broker may try.
 
+use crate::support::{RUN, SCRIPT, Served};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use crate::support::{RUN, SCRIPT, Served};
 
 #[tokio::test]
 async fn no_path_leads_out_of_the_store() {

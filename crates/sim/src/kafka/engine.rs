@@ -106,6 +106,8 @@ impl<'a> World<'a> {
             self.faults_step();
         }
         self.truth.missed = std::mem::take(&mut self.pending);
+        let unwound = self.clients.iter().filter(|c| c.unwound.is_some());
+        self.truth.missed.extend(unwound.map(|_| Defect::NoRewind));
     }
 
     fn schedule(&mut self) -> Vec<(u64, Defect)> {
@@ -438,6 +440,9 @@ impl<'a> World<'a> {
         if outcome != Outcome::Lost {
             let (offsets, records) = self.told(c);
             self.rec.complete(&self.clients[c], &self.logs, offsets, records);
+            if records {
+                self.show_unwound(c);
+            }
         }
         match outcome {
             Outcome::Ok => self.commit_positions(c),
@@ -483,9 +488,9 @@ impl<'a> World<'a> {
     }
 
     fn rewind(&mut self, c: usize) {
-        let keeps = self.clients[c].special.is_some_and(|s| s.defect == Defect::NoRewind);
+        let kept = self.clients[c].special.filter(|s| s.defect == Defect::NoRewind);
         for p in &mut self.clients[c].consumer {
-            if keeps {
+            if kept.is_some_and(|s| s.log == p.log) {
                 p.pos = p.cursor;
             } else {
                 p.cursor = p.pos;

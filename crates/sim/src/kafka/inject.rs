@@ -206,11 +206,16 @@ impl World<'_> {
                 let offset = super::log::offset(hidden);
                 self.note(Defect::ResurrectedWrite, log, Some(offset), Some(value));
             }
-            if self.clients[c].unwound == Some(log) {
-                self.clients[c].unwound = None;
-                let offset = super::log::offset(from);
-                self.note(Defect::NoRewind, log, Some(offset), None);
-            }
+        }
+    }
+
+    /// A consumer that did not go back shows it with the next records that it is known to have polled there.
+    pub(super) fn show_unwound(&mut self, c: usize) {
+        let Some(log) = self.clients[c].unwound else { return };
+        let polled = self.clients[c].groups.iter().find(|g| g.log == log).map(|g| g.from);
+        if let Some(from) = polled {
+            self.clients[c].unwound = None;
+            self.note(Defect::NoRewind, log, Some(super::log::offset(from)), None);
         }
     }
 

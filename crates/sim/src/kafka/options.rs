@@ -143,7 +143,7 @@ impl Options {
             keys: 10,
             writes_per_key: 1024,
             records_per_poll: 100,
-            final_readers: 24,
+            final_readers: 16,
             final_records_per_poll: 500,
             faults: 3,
             rate: 5000.0,

@@ -168,10 +168,10 @@ impl World<'_> {
 
     /// Polls this log up to what the operation itself wrote.
     pub(super) fn read_own(&mut self, c: usize, log: usize) {
-        let budget = self.options.records_per_poll.max(1) as usize;
         let Some(at) = self.clients[c].consumer.iter().position(|p| p.log == log) else { return };
         let first = self.clients[c].groups.len();
-        self.poll_one(c, at, budget);
+        // Without a limit: others may have written since it was clear that there is little to read.
+        self.poll_one(c, at, usize::MAX);
         let end = self.clients[c].groups.len();
         for mop in &mut self.clients[c].mops {
             if let Planned::Poll { .. } = mop {

@@ -58,10 +58,10 @@ fn ops(history: &History) -> Vec<Op> {
             op.keeps = history.keys_of(row).map(key_set);
         }
         if let Some(log) = history.extra(row).and_then(|e| e.ext.get("rebalance_log")) {
-            for entry in log.as_array().unwrap() {
-                let keys = entry["keys"].as_array().unwrap().iter();
+            for entry in log.as_array().expect("a list") {
+                let keys = entry["keys"].as_array().expect("a list").iter();
                 let keys: Vec<Scalar> =
-                    keys.map(|k| serde_json::from_value(k.clone()).unwrap()).collect();
+                    keys.map(|k| serde_json::from_value(k.clone()).expect("a key")).collect();
                 op.rebalanced.extend::<BTreeSet<Key>>(key_set(&keys));
             }
         }
@@ -111,7 +111,7 @@ impl Index {
             .iter()
             .map(|(key, log)| {
                 // One value stands for each offset: the least; a value at several has its highest index.
-                let chosen = log.values().map(|values| *values.first().unwrap());
+                let chosen = log.values().map(|values| *values.first().expect("no empty set"));
                 (*key, chosen.zip(0..).collect())
             })
             .collect();

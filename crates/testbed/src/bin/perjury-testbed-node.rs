@@ -6,12 +6,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use perjury_testbed::{NodeConfig, NodeError, run_node};
+use perjury_testbed::{DEFAULT_LOG_FILTER, NodeConfig, NodeError, run_node};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// What is logged unless `RUST_LOG` says otherwise; openraft speaks only of trouble.
-const LOG_FILTER: &str = "info,openraft=error";
 
 fn config_path() -> Option<PathBuf> {
     let mut args = std::env::args_os().skip(1);
@@ -35,7 +32,8 @@ async fn run(path: PathBuf) -> Result<(), NodeError> {
 #[expect(clippy::print_stderr, reason = "the one place where the process speaks to its user")]
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     subscriber.with_writer(std::io::stderr).init();
     let Some(path) = config_path() else {

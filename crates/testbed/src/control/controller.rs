@@ -33,8 +33,11 @@ pub(crate) async fn run(plane: Arc<Plane>) {
             _ = ticker.tick() => {}
             _ = images.changed() => {}
         }
-        if last_tick.elapsed() > STALL {
+        let pause = last_tick.elapsed();
+        if pause > STALL {
             listening_since = Instant::now();
+            let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(ms, "{}", events::STALLED);
         }
         last_tick = Instant::now();
         let image = Arc::clone(&images.borrow_and_update());

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::commands::Command;
+use super::image::Image;
 use super::plane::Plane;
 use super::rpc::{Client, Heartbeat, HeartbeatReply, Reply, Request};
 use crate::events;
@@ -72,10 +74,39 @@ fn heartbeat(plane: &Plane) -> Heartbeat {
     }
 }
 
+/// When to send heartbeats: periodically, and at once when leaders or fencing changed, so that a
+/// broker that was just unfenced does not wait for its first lease.
+struct Pace {
+    ticker: tokio::time::Interval,
+    images: watch::Receiver<Arc<Image>>,
+    leadership_index: u64,
+}
+
+impl Pace {
+    fn new(plane: &Plane) -> Self {
+        let period = plane.config.timings.broker_heartbeat();
+        Self { ticker: ticker(period), images: plane.images(), leadership_index: 0 }
+    }
+
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.ticker.tick() => return,
+                Ok(()) = self.images.changed() => {
+                    let index = self.images.borrow_and_update().leadership_index;
+                    if std::mem::replace(&mut self.leadership_index, index) != index {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
 async fn own_heartbeats(plane: &Plane) {
-    let mut ticker = ticker(plane.config.timings.broker_heartbeat());
+    let mut pace = Pace::new(plane);
     loop {
-        ticker.tick().await;
+        pace.next().await;
         let sent = Instant::now();
         let reply = plane.on_heartbeat(&heartbeat(plane));
         consider(plane, sent, &reply);
@@ -85,9 +116,9 @@ async fn own_heartbeats(plane: &Plane) {
 
 async fn heartbeats(plane: &Plane, mut client: Client) {
     let timeout = plane.config.timings.broker_lease() / 2;
-    let mut ticker = ticker(plane.config.timings.broker_heartbeat());
+    let mut pace = Pace::new(plane);
     loop {
-        ticker.tick().await;
+        pace.next().await;
         let sent = Instant::now();
         let request = Request::Heartbeat(heartbeat(plane));
         if let Ok(Reply::Heartbeat(reply)) = client.call(request, timeout).await {

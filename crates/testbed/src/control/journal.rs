@@ -1,15 +1,20 @@
-//! Raft's vote and log on disk: one append-only journal, replayed at start.
+//! Raft's vote and log on disk: one journal, replayed at start.
 //!
-//! Every change is one line, `crc32c(json) json`, appended and `fdatasync`ed before openraft hears
-//! of it. Metadata traffic is a few lines a second at most, so one file and one lock are enough. A
-//! torn last line is cut off at start; it was never confirmed to anyone. When the journal outgrew
-//! what it holds, it is rewritten beside the old one and renamed over it.
+//! Every change is one line, `crc32c(json) json`, written and `fdatasync`ed before openraft hears of
+//! it. Metadata traffic is a few lines a second at most, so one file is enough. A torn last line is
+//! cut off at start; it was never confirmed to anyone. When the journal outgrew what it holds, it is
+//! rewritten beside the old one and renamed over it.
+//!
+//! The file is filled with zeros ahead of the lines: overwriting them changes neither the size nor
+//! the extents of the file, so `fdatasync` waits for one block and not for a commit of the file
+//! system's own journal, which on a busy disk takes long enough to cost an election.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::ops::RangeBounds;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +27,11 @@ use super::raft::{Entry, LogId, NodeId, StorageError, TypeConfig, Vote};
 /// Rewriting starts when the file holds this many lines more than there are live entries.
 const REWRITE_SLACK: usize = 4_096;
 
+/// Zeros are written ahead in steps of this many bytes.
+const FILL_BYTES: usize = 256 * 1024;
+
 /// One line of the journal.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Vote(Vote),
@@ -35,78 +43,78 @@ enum Line {
     Purge(LogId),
 }
 
-#[derive(Debug)]
-struct Inner {
-    path: PathBuf,
-    file: File,
-    lines: usize,
+/// What the lines amount to.
+#[derive(Debug, Default)]
+struct Memory {
     vote: Option<Vote>,
     committed: Option<LogId>,
     purged: Option<LogId>,
     entries: BTreeMap<u64, Entry>,
 }
 
-/// The Raft log storage; clones share one journal.
+/// The file, with how much of it is lines and how much is filled.
+#[derive(Debug)]
+struct Disk {
+    path: PathBuf,
+    file: File,
+    lines: usize,
+    end: u64,
+    filled: u64,
+}
+
+/// The Raft log storage; clones share one journal. The disk's lock is held while waiting for the
+/// disk, the memory's lock never, so that readers are not held up by a sync.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
-    inner: Arc<Mutex<Inner>>,
+    disk: Arc<Mutex<Disk>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Journal {
     /// Opens or creates the journal in a directory and replays it.
     ///
     /// # Errors
-    /// The file cannot be read, written or cut after its last whole line.
+    /// The file cannot be read or written.
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.join("raft.journal");
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
-        let mut inner = Inner {
-            path,
-            file,
-            lines: 0,
-            vote: None,
-            committed: None,
-            purged: None,
-            entries: BTreeMap::new(),
-        };
-        inner.replay()?;
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
+        let mut memory = Memory::default();
+        let disk = Disk::replay(path, file, &mut memory)?;
         crate::log::sync_dir(dir)?;
-        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self { disk: Arc::new(Mutex::new(disk)), memory: Arc::new(Mutex::new(memory)) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes lines on a thread that may block.
+    /// Writes lines on a thread that may block; they count in memory when they are on disk.
     async fn write(&self, lines: Vec<Line>, sync: bool) -> io::Result<()> {
         let journal = self.clone();
-        tokio::task::spawn_blocking(move || journal.lock().write(lines, sync))
+        tokio::task::spawn_blocking(move || journal.write_now(lines, sync))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
-}
 
-impl Inner {
-    fn replay(&mut self) -> io::Result<()> {
-        let bytes = fs::read(&self.path)?;
-        let mut good = 0;
-        for raw in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Some(line) = parse(raw) else { break };
-            self.remember(line);
-            self.lines += 1;
-            good += raw.len();
+    fn write_now(&self, lines: Vec<Line>, sync: bool) -> io::Result<()> {
+        let mut disk = lock(&self.disk);
+        disk.append(&lines, sync)?;
+        let mut memory = lock(&self.memory);
+        for line in lines {
+            memory.remember(line);
         }
-        if good < bytes.len() {
-            let dropped_bytes = bytes.len() - good;
-            tracing::warn!(dropped_bytes, path = %self.path.display(), "raft journal had a torn tail");
-            self.file.set_len(good as u64)?;
-            self.file.sync_all()?;
+        if disk.lines > memory.entries.len() + REWRITE_SLACK {
+            let lines = memory.lines();
+            drop(memory);
+            disk.rewrite(&lines)?;
         }
         Ok(())
     }
+}
 
+impl Memory {
     fn remember(&mut self, line: Line) {
         match line {
             Line::Vote(vote) => self.vote = Some(vote),
@@ -124,45 +132,68 @@ impl Inner {
         }
     }
 
-    fn write(&mut self, lines: Vec<Line>, sync: bool) -> io::Result<()> {
+    /// The fewest lines that amount to the same.
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        lines.extend(self.vote.map(Line::Vote));
+        lines.extend(self.purged.map(Line::Purge));
+        lines.extend(self.entries.values().cloned().map(Line::Append));
+        lines.push(Line::Committed(self.committed));
+        lines
+    }
+}
+
+impl Disk {
+    fn replay(path: PathBuf, file: File, memory: &mut Memory) -> io::Result<Self> {
+        let bytes = fs::read(&path)?;
+        let mut disk = Self { path, file, lines: 0, end: 0, filled: bytes.len() as u64 };
+        for raw in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let Some(line) = parse(raw) else { break };
+            memory.remember(line);
+            disk.lines += 1;
+            disk.end += raw.len() as u64;
+        }
+        let torn = bytes.iter().skip(usize::try_from(disk.end).unwrap_or(usize::MAX));
+        if torn.clone().any(|byte| *byte != 0) {
+            tracing::warn!(path = %disk.path.display(), "raft journal had a torn tail");
+            disk.file.set_len(disk.end)?;
+            disk.filled = disk.end;
+            disk.file.sync_all()?;
+        }
+        Ok(disk)
+    }
+
+    fn append(&mut self, lines: &[Line], sync: bool) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for line in &lines {
+        for line in lines {
             render(line, &mut bytes)?;
         }
-        self.file.write_all(&bytes)?;
+        let end = self.end + bytes.len() as u64;
+        if end > self.filled {
+            let zeros = vec![0; bytes.len() + FILL_BYTES];
+            self.file.write_all_at(&zeros, self.end)?;
+            self.file.sync_all()?;
+            self.filled = self.end + zeros.len() as u64;
+        }
+        self.file.write_all_at(&bytes, self.end)?;
         if sync {
-            self.file.sync_data()?;
+            crate::log::sync_data(&self.file, "raft journal")?;
         }
+        self.end = end;
         self.lines += lines.len();
-        for line in lines {
-            self.remember(line);
-        }
-        if self.lines > self.entries.len() + REWRITE_SLACK {
-            self.rewrite()?;
-        }
         Ok(())
     }
 
-    fn rewrite(&mut self) -> io::Result<()> {
+    fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut bytes = Vec::new();
-        let mut lines = 0;
-        let mut put = |line: &Line| {
-            lines += 1;
-            render(line, &mut bytes)
-        };
-        if let Some(vote) = self.vote {
-            put(&Line::Vote(vote))?;
+        for line in lines {
+            render(line, &mut bytes)?;
         }
-        if let Some(purged) = self.purged {
-            put(&Line::Purge(purged))?;
-        }
-        for entry in self.entries.values() {
-            put(&Line::Append(entry.clone()))?;
-        }
-        put(&Line::Committed(self.committed))?;
         crate::log::replace_file(&self.path, &bytes)?;
-        self.file = OpenOptions::new().append(true).read(true).open(&self.path)?;
-        self.lines = lines;
+        self.file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        self.lines = lines.len();
+        self.end = bytes.len() as u64;
+        self.filled = self.end;
         Ok(())
     }
 }
@@ -187,7 +218,7 @@ impl RaftLogReader<TypeConfig> for Journal {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        Ok(self.lock().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+        Ok(lock(&self.memory).entries.range(range).map(|(_, entry)| entry.clone()).collect())
     }
 }
 
@@ -195,7 +226,7 @@ impl RaftLogStorage<TypeConfig> for Journal {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError> {
-        let inner = self.lock();
+        let inner = lock(&self.memory);
         let last = inner.entries.values().next_back().map(|entry| *entry.get_log_id());
         let last_purged_log_id = inner.purged;
         Ok(LogState { last_purged_log_id, last_log_id: last.or(last_purged_log_id) })
@@ -212,7 +243,7 @@ impl RaftLogStorage<TypeConfig> for Journal {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.lock().vote)
+        Ok(lock(&self.memory).vote)
     }
 
     /// Written without an fsync: losing it only delays when a restarted node applies its log.
@@ -223,7 +254,7 @@ impl RaftLogStorage<TypeConfig> for Journal {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        let inner = self.lock();
+        let inner = lock(&self.memory);
         // The line about the commit may have outlived unsynced entries that it names.
         let last = inner.entries.keys().next_back().copied().or(inner.purged.map(|id| id.index));
         Ok(inner.committed.filter(|committed| Some(committed.index) <= last))
@@ -271,43 +302,51 @@ mod tests {
         Entry { log_id, payload: EntryPayload::Blank }
     }
 
+    fn appends(indexes: std::ops::Range<u64>) -> Vec<Line> {
+        indexes.map(|index| Line::Append(entry(index))).collect()
+    }
+
     #[test]
     fn a_reopened_journal_holds_what_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(dir.path()).unwrap();
-        let lines = (0..6).map(|index| Line::Append(entry(index))).collect();
-        journal.lock().write(lines, true).unwrap();
+        journal.write_now(appends(0..6), true).unwrap();
         let more = vec![
             Line::Vote(Vote::new(3, 2)),
             Line::Truncate(5),
             Line::Purge(entry(1).log_id),
             Line::Committed(Some(entry(3).log_id)),
         ];
-        journal.lock().write(more, true).unwrap();
-        journal.lock().rewrite().unwrap();
-        drop(journal);
-        let again = Journal::open(dir.path()).unwrap();
-        let inner = again.lock();
-        assert_eq!(inner.entries.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
-        assert_eq!(inner.vote, Some(Vote::new(3, 2)));
-        assert_eq!(inner.purged, Some(entry(1).log_id));
-        assert_eq!(inner.committed, Some(entry(3).log_id));
+        journal.write_now(more, true).unwrap();
+        for _ in 0..2 {
+            let again = Journal::open(dir.path()).unwrap();
+            let memory = lock(&again.memory);
+            assert_eq!(memory.entries.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
+            assert_eq!(memory.vote, Some(Vote::new(3, 2)));
+            assert_eq!(memory.purged, Some(entry(1).log_id));
+            assert_eq!(memory.committed, Some(entry(3).log_id));
+            // The second round reads what a rewrite left.
+            lock(&again.disk).rewrite(&memory.lines()).unwrap();
+        }
     }
 
     #[test]
     fn a_torn_or_corrupt_tail_is_cut_and_written_over() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(dir.path()).unwrap();
-        let lines = (0..3).map(|index| Line::Append(entry(index))).collect();
-        journal.lock().write(lines, true).unwrap();
-        let path = journal.lock().path.clone();
+        journal.write_now(appends(0..3), true).unwrap();
+        let (path, end) = {
+            let disk = lock(&journal.disk);
+            (disk.path.clone(), usize::try_from(disk.end).unwrap())
+        };
         drop(journal);
         let whole = fs::read(&path).unwrap();
-        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        assert!(whole.len() > end, "filled ahead");
+        fs::write(&path, &whole[..end - 5]).unwrap();
         let journal = Journal::open(dir.path()).unwrap();
-        assert_eq!(journal.lock().entries.len(), 2);
-        journal.lock().write(vec![Line::Append(entry(2))], true).unwrap();
+        assert_eq!(lock(&journal.memory).entries.len(), 2);
+        journal.write_now(appends(2..3), true).unwrap();
         drop(journal);
-        assert_eq!(fs::read(&path).unwrap(), whole);
+        assert_eq!(fs::read(&path).unwrap()[..end], whole[..end]);
     }
 }

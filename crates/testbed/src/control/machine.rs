@@ -77,7 +77,11 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
         let bytes = serde_json::to_vec(&self.state)
             .map_err(|error| write_error(&io::Error::from(error)))?;
-        crate::log::replace_file(&self.path, &bytes).map_err(|error| write_error(&error))?;
+        let (path, copy) = (self.path.clone(), bytes.clone());
+        tokio::task::spawn_blocking(move || crate::log::replace_file(&path, &copy))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| write_error(&error))?;
         Ok(snapshot_of(&self.state, bytes))
     }
 }

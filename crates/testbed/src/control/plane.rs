@@ -94,8 +94,8 @@ impl Plane {
             election_timeout_min: timings.raft_election_min_ms,
             election_timeout_max: timings.raft_election_max_ms,
             install_snapshot_timeout: 2_000,
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(2_000),
-            max_in_snapshot_log_to_keep: 500,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(config.metadata_snapshot_entries),
+            max_in_snapshot_log_to_keep: config.metadata_snapshot_entries / 4,
             ..openraft::Config::default()
         };
         let raft_config = Arc::new(raft_config.validate().map_err(raft_error)?);

@@ -10,6 +10,7 @@ pub(crate) mod segment;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -24,4 +25,19 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&beside, path)?;
     path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// A sync that takes longer than this is worth a line in the log: leases are not much longer.
+const SLOW_SYNC: Duration = Duration::from_millis(250);
+
+/// `fdatasync`, with a warning if the disk was slow.
+pub(crate) fn sync_data(file: &File, what: &str) -> io::Result<()> {
+    let begun = Instant::now();
+    file.sync_data()?;
+    let took = begun.elapsed();
+    if took > SLOW_SYNC {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(what, ms, "{}", crate::events::SLOW_DISK);
+    }
+    Ok(())
 }

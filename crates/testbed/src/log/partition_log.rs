@@ -45,7 +45,7 @@ pub(crate) struct Unsynced {
 impl Unsynced {
     /// Waits for the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.files.iter().try_for_each(|file| file.sync_data())
+        self.files.iter().try_for_each(|file| super::sync_data(file, "partition log"))
     }
 }
 

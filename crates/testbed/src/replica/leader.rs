@@ -142,7 +142,8 @@ impl LeaderState {
             let Some(follower) = self.followers.get(id) else { return true };
             let in_time = follower.caught_up_at.elapsed() <= lag;
             if self.isr.contains(id) {
-                return in_time;
+                // A member below the high watermark came back with a damaged log.
+                return in_time && follower.end_offset.is_none_or(|end| end >= watermark);
             }
             let enough = watermark.max(self.epoch_start);
             in_time && is_active(*id) && follower.end_offset.is_some_and(|end| end >= enough)
@@ -225,6 +226,17 @@ mod tests {
         assert_eq!(leader.wanted_isr(20, LAG, |_| true), Some(vec![1, 2, 3]));
         leader.update(&state(&[1, 2, 3], 6));
         assert_eq!(leader.wanted_isr(20, LAG, |_| true), None);
+    }
+
+    #[test]
+    fn a_member_that_lost_committed_records_leaves() {
+        let mut leader = LeaderState::new(1, &state(&[1, 2, 3], 5), 0);
+        for id in [2, 3] {
+            leader.on_fetch(id, 20, 20);
+        }
+        assert_eq!(leader.wanted_isr(20, LAG, |_| true), None);
+        leader.on_fetch(3, 4, 20);
+        assert_eq!(leader.wanted_isr(20, LAG, |_| true), Some(vec![1, 2]));
     }
 
     #[test]

@@ -103,3 +103,44 @@ async fn offered_versions_are_bounded_and_deleted_topics_are_gone() {
     cluster.create_topic("queue", &[]).await;
     assert_eq!(cluster.read_all(1, "queue").await, []);
 }
+
+/// A node that was away for longer than the metadata log reaches back is sent a snapshot; and a
+/// cluster that starts again knows everything from snapshots and logs.
+#[tokio::test]
+async fn metadata_outlives_its_log() {
+    let mut cluster = Cluster::configure(&[]);
+    for config in cluster.configs.values_mut() {
+        config.metadata_snapshot_entries = 24;
+    }
+    for id in 1..=3 {
+        cluster.run(id);
+    }
+    for id in 1..=3 {
+        cluster.wait_for_brokers(id, 3).await;
+    }
+    cluster.kill(&[3]);
+    cluster.wait_for_brokers(1, 2).await;
+    let topics: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
+    for topic in &topics {
+        let (code, message) = cluster.try_create(topic, 1, 3, &[]).await;
+        assert_eq!(code, 0, "{message:?}");
+    }
+    let snapshot = |id: u32| cluster.configs[&id].data_dir.join("metadata/raft.snapshot.json");
+    assert!(snapshot(1).exists() && !snapshot(3).exists());
+    let (first, third) = (snapshot(1), snapshot(3));
+    cluster.run(3);
+    for topic in &topics {
+        cluster.wait_in_sync(topic, &[1, 2, 3]).await;
+    }
+    assert!(third.exists());
+    cluster.produce_acked(3, "topic-7", &["a"]).await;
+    cluster.kill(&[1, 2, 3]);
+    assert!(first.exists());
+    for id in 1..=3 {
+        cluster.run(id);
+    }
+    for topic in &topics {
+        cluster.wait_in_sync(topic, &[1, 2, 3]).await;
+    }
+    assert_eq!(cluster.read_all(2, "topic-7").await, [(0, "a".to_owned())]);
+}

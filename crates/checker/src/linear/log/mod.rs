@@ -222,16 +222,15 @@ fn violation(
     budget: &mut dyn Budget,
     name: &dyn Fn(i64) -> String,
 ) -> Answer {
-    let mut returns: Vec<u64> = log.ops.iter().filter_map(|o| o.ret).collect();
-    returns.extend(log.aborted.iter().map(|a| a.fail));
-    returns.sort_unstable();
-    returns.dedup();
-    let upper = fault.as_ref().map_or(NEVER, |f| f.event);
-    let end = first_broken(upper, &returns, |before| {
-        matches!(
-            windows::judge(&log.before(before), false, budget),
-            Ok(Judgement::Holds(_) | Judgement::NotUnique(_) | Judgement::BatchHoles)
-        )
+    // The stream is exact but for holes: then the prefix before its event holds.
+    let exact = fault.as_ref().map(|f| f.event).and_then(|event| {
+        let prefix = windows::judge(&log.before(event), true, budget);
+        matches!(prefix, Ok(Judgement::Holds(_))).then_some((event, prefix))
+    });
+    let (end, prefix) = exact.unwrap_or_else(|| {
+        let guess = fault.as_ref().map_or(NEVER, |f| f.event);
+        let end = first_broken_prefix(log, guess, budget);
+        (end, windows::judge(&log.before(end), true, budget))
     });
     // A fault that the stream finds later than the first broken prefix has a hole as its first cause.
     let fault = match fault.filter(|f| f.event <= end) {
@@ -245,7 +244,7 @@ fn violation(
         },
     };
     let op = log.ops.iter().find(|o| o.ret == Some(end)).map_or(fault.op, Op::id);
-    let prefix = match windows::judge(&log.before(end), true, budget) {
+    let prefix = match prefix {
         Ok(Judgement::Holds(order)) => order.unwrap_or_default(),
         _ => Vec::new(),
     };
@@ -258,4 +257,17 @@ fn violation(
         attempts: Vec::new(),
         sentence: fault.sentence(name),
     }))
+}
+
+fn first_broken_prefix(log: &Log, guess: u64, budget: &mut dyn Budget) -> u64 {
+    let mut returns: Vec<u64> = log.ops.iter().filter_map(|o| o.ret).collect();
+    returns.extend(log.aborted.iter().map(|a| a.fail));
+    returns.sort_unstable();
+    returns.dedup();
+    first_broken(guess, &returns, |before| {
+        matches!(
+            windows::judge(&log.before(before), false, budget),
+            Ok(Judgement::Holds(_) | Judgement::NotUnique(_) | Judgement::BatchHoles)
+        )
+    })
 }

@@ -28,6 +28,8 @@ struct Append {
     first: u32,
     len: u32,
     base: Option<u64>,
+    /// It was acknowledged without an offset before a read showed where it stands.
+    late: bool,
     failed: bool,
     seen_by: Option<OpRef>,
 }
@@ -64,9 +66,11 @@ pub struct LogStream {
     places: FxHashMap<u64, u32>,
     shown: Frontier,
     gone: Frontier,
-    lowers: Vec<(u64, u64)>,
+    claims: Vec<(Claim, OpRef)>,
     has_batches: bool,
     ends: FxHashMap<u64, OpRef>,
+    /// Reads that returned after their first offset was found gone: first and last offset.
+    around: Vec<(u64, u64, OpRef)>,
 }
 
 type Step = Result<(), Box<LogFault>>;
@@ -90,7 +94,7 @@ impl LogStream {
         self.has_batches |= len > 1;
         let id = OpRef { invoke, ret: None };
         let low = self.shown.length;
-        self.appends.push(Append { id, low, first, len, base: None, failed: false, seen_by: None });
+        self.appends.push(Append { id, low, first, len, base: None, late: false, failed: false, seen_by: None });
         Writer(at)
     }
 
@@ -150,6 +154,12 @@ impl LogStream {
                 return fault(rule, op, others);
             }
         }
+        let offsets = || cells.iter().map(|c| c.offset);
+        if let (Some(first), Some(last)) = (offsets().min(), offsets().max())
+            && first < self.gone.length
+        {
+            self.around.push((first, last, op));
+        }
         Ok(())
     }
 
@@ -159,7 +169,7 @@ impl LogStream {
     /// The violation that became inevitable.
     pub fn empty(&mut self, reader: Reader, ret: u64, offset: u64) -> Step {
         let op = OpRef { invoke: reader.invoke, ret: Some(ret) };
-        self.lowers.push((offset, reader.invoke + 1));
+        self.claims.push((Claim::Empty(offset), op));
         self.claim(Claim::Empty(offset), reader.low, op, op)
     }
 
@@ -170,10 +180,10 @@ impl LogStream {
     pub fn end(&mut self, reader: Reader, ret: u64, end: u64, strict: bool) -> Step {
         let op = OpRef { invoke: reader.invoke, ret: Some(ret) };
         if strict {
-            self.lowers.push((end, reader.invoke + 1));
+            self.claims.push((Claim::End(end), op));
             self.claim(Claim::End(end), reader.low, op, op)?;
         }
-        if self.has_batches && end > 0 {
+        if self.has_batches && strict && end > 0 {
             let inside = self.places.get(&(end - 1)).filter(|w| self.places.get(&end) == Some(w));
             if let Some(at) = inside {
                 return self.torn(end, *at, op);
@@ -201,14 +211,7 @@ impl LogStream {
     /// # Errors
     /// The violation, with the event at which it shows.
     pub fn finish(&self) -> Step {
-        let mut lowers = self.lowers.clone();
-        lowers.extend(self.appends.iter().filter_map(|a| Some((a.base?, a.id.invoke + 1))));
-        lowers.sort_unstable();
-        let mut latest = 0;
-        for (_, lower) in &mut lowers {
-            latest = latest.max(*lower);
-            *lower = latest;
-        }
+        let lowers = self.lowers()?;
         let tail = Tail { start: self.shown.length, lowers };
         let jobs: Vec<Job> = (0u32..)
             .zip(&self.appends)
@@ -218,7 +221,7 @@ impl LogStream {
         if self.appends.iter().any(|a| a.base.is_none() && !a.failed && a.len > 1) {
             return Ok(());
         }
-        let slots = self.slots(&tail, jobs.len() as u64);
+        let slots = self.slots(&tail, &self.uppers(), jobs.len() as u64);
         match fill(&slots, &tail, jobs, self.holes) {
             Fill::Assigned(_) => Ok(()),
             Fill::Unfilled { offset, holes } => {
@@ -229,12 +232,65 @@ impl LogStream {
         }
     }
 
+    /// Lower bounds by offset, each at least as late as the one before. Appends that were acknowledged without an offset
+    /// and seen only later are held against them here.
+    fn lowers(&self) -> Result<Vec<(u64, u64)>, Box<LogFault>> {
+        let placed = self.appends.iter().filter(|a| !a.failed);
+        let placed = placed.filter_map(|a| Some((Claim::Appended(a.base?), a.id)));
+        let mut claims: Vec<(Claim, OpRef)> = self.claims.iter().copied().chain(placed).collect();
+        claims.sort_unstable_by_key(|(claim, op)| (claim.length(), op.invoke));
+        let mut lowers: Vec<(u64, u64)> = Vec::with_capacity(claims.len());
+        let mut latest: Vec<usize> = Vec::with_capacity(claims.len());
+        for (i, (claim, op)) in claims.iter().enumerate() {
+            let before = latest.last().copied().filter(|b| claims[*b].1.invoke > op.invoke);
+            latest.push(before.unwrap_or(i));
+            lowers.push((claim.length(), claims[latest[i]].1.invoke + 1));
+        }
+        for append in self.appends.iter().filter(|a| a.late) {
+            let (Some(base), Some(ret)) = (append.base, append.id.ret) else { continue };
+            let at = lowers.partition_point(|(o, _)| *o <= base);
+            let Some(&(claim, op)) = at.checked_sub(1).map(|i| &claims[latest[i]]) else { continue };
+            if op.invoke > ret {
+                let rule = LogRule::Stale { claim, shown: base + u64::from(append.len) };
+                let event = append.seen_by.map_or(op.shown(), |r| r.shown().max(op.shown()));
+                return Err(Box::new(LogFault { rule, op, others: vec![append.id], event }));
+            }
+        }
+        for (first, last, op) in &self.around {
+            let at = lowers.partition_point(|(o, _)| *o <= *last);
+            let Some(&(_, later)) = at.checked_sub(1).map(|i| &claims[latest[i]]) else { continue };
+            let Some(gone) = self.gone.beyond(*first).filter(|g| g.shown() < later.invoke) else {
+                continue;
+            };
+            let rule = LogRule::Deleted { offset: *first, gone: first + 1 };
+            let others = vec![gone, later];
+            return Err(Box::new(LogFault { rule, op: *op, others, event: op.shown() }));
+        }
+        Ok(lowers)
+    }
+
+    /// Lengths that grow, each with the first event by which it was reached, late acknowledgements included.
+    fn uppers(&self) -> Vec<(u64, u64)> {
+        let shown = self.shown.steps.iter().map(|(length, by)| (by.shown(), *length));
+        let late = self.appends.iter().filter(|a| a.late && !a.failed);
+        let late = late.filter_map(|a| Some((a.id.ret?, a.base? + u64::from(a.len))));
+        let mut events: Vec<(u64, u64)> = shown.chain(late).collect();
+        events.sort_unstable();
+        let mut uppers: Vec<(u64, u64)> = Vec::with_capacity(events.len());
+        for (event, length) in events {
+            if uppers.last().is_none_or(|(l, _)| *l < length) {
+                uppers.push((length, event));
+            }
+        }
+        uppers
+    }
+
     /// The runs of offsets without a value below the proven length. No run need be longer than one more than there are
     /// appends to fill it.
-    fn slots(&self, tail: &Tail, jobs: u64) -> Vec<Slot> {
+    fn slots(&self, tail: &Tail, uppers: &[(u64, u64)], jobs: u64) -> Vec<Slot> {
         let mut marks: Vec<u64> = self.places.keys().flat_map(|p| [*p, *p + 1]).collect();
         marks.extend(tail.lowers.iter().map(|(o, _)| *o));
-        marks.extend(self.shown.steps.iter().map(|(l, _)| *l));
+        marks.extend(uppers.iter().map(|(l, _)| *l));
         marks.push(0);
         marks.retain(|m| *m <= self.shown.length);
         marks.sort_unstable();
@@ -244,12 +300,13 @@ impl LogStream {
             offset: w[0],
             count: (w[1] - w[0]).min(jobs + 1),
             lower: tail.lower(w[0]),
-            upper: self.shown.beyond(w[0]).and_then(|op| op.ret).unwrap_or(NEVER),
+            upper: uppers.get(uppers.partition_point(|(l, _)| *l <= w[0])).map_or(NEVER, |u| u.1),
         });
         slots.collect()
     }
 
     fn claim(&self, claim: Claim, low: u64, subject: OpRef, by: OpRef) -> Step {
+        let low = self.whole(low);
         if claim.length() >= low {
             return Ok(());
         }
@@ -257,6 +314,34 @@ impl LogStream {
         let others: Vec<OpRef> = self.shown.beyond(claim.length()).into_iter().collect();
         let event = by.shown();
         Err(Box::new(LogFault { rule, op: subject, others, event }))
+    }
+
+    /// A length that falls inside a batch shows all of the batch.
+    fn whole(&self, length: u64) -> u64 {
+        if !self.has_batches || length == 0 {
+            return length;
+        }
+        match (self.places.get(&(length - 1)), self.places.get(&length)) {
+            (Some(a), Some(b)) if a == b => {
+                let append = &self.appends[*a as usize];
+                append.base.map_or(length, |base| base + u64::from(append.len))
+            }
+            _ => length,
+        }
+    }
+
+    /// A batch becomes known of which a part had been shown before: earlier claims must not fall behind all of it.
+    fn claims_within(&self, base: u64, len: u64, by: OpRef) -> Step {
+        let Some(part) = self.shown.beyond(base) else { return Ok(()) };
+        for (claim, op) in &self.claims {
+            let inside = claim.length() > base && claim.length() < base + len;
+            if inside && op.invoke > part.shown() {
+                let rule = LogRule::Stale { claim: *claim, shown: base + len };
+                let event = by.shown();
+                return Err(Box::new(LogFault { rule, op: *op, others: vec![part], event }));
+            }
+        }
+        Ok(())
     }
 
     /// Learns that `value` of an append, `back` records after its first, stands at `offset`.
@@ -285,7 +370,9 @@ impl LogStream {
             }
             self.places.insert(place, at);
         }
-        self.appends[at as usize].base = Some(base);
+        let append = &mut self.appends[at as usize];
+        append.base = Some(base);
+        append.late = append.id.ret.is_some() && append.id != by;
         self.claim(Claim::Appended(base), low, id, by)?;
         if len > 1 {
             let inside = (base + 1..base + u64::from(len)).find_map(|e| Some((e, *self.ends.get(&e)?)));
@@ -293,6 +380,9 @@ impl LogStream {
                 let rule = LogRule::TornBatch { end, base, len: u64::from(len) };
                 return Err(Box::new(LogFault { rule, op, others: vec![id], event: by.shown() }));
             }
+        }
+        if len > 1 {
+            self.claims_within(base, u64::from(len), by)?;
         }
         self.shown.raise(base + u64::from(len), by);
         Ok(())
@@ -332,7 +422,7 @@ enum Token {
     Reader(Reader),
 }
 
-/// Feeds a whole log through the stream and gives the first violation, those of the end left out.
+/// Feeds a whole log through the stream and gives the first violation.
 pub(super) fn first_fault(log: &Log) -> Option<LogFault> {
     let mut events: Vec<(u64, u32, bool)> = Vec::with_capacity(2 * log.ops.len());
     for (i, op) in (0u32..).zip(&log.ops) {
@@ -362,7 +452,7 @@ pub(super) fn first_fault(log: &Log) -> Option<LogFault> {
             return Some(named(log, *fault));
         }
     }
-    None
+    stream.finish().err().map(|fault| named(log, *fault))
 }
 
 fn invoked(stream: &mut LogStream, log: &Log, at: usize, event: u64) -> Token {

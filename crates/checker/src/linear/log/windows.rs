@@ -267,13 +267,13 @@ impl Windows {
         for op in &log.ops {
             w.observe(log, op, has_batches.then_some((by_value, base)))?;
         }
-        if log.ops.iter().any(|o| matches!(o.call, LogCall::Gone { .. })) {
-            w.deletions(log)?;
-        }
         let mut latest = 0;
         for lower in &mut w.lower {
             latest = latest.max(*lower);
             *lower = latest;
+        }
+        if log.ops.iter().any(|o| matches!(o.call, LogCall::Gone { .. })) {
+            w.deletions(log)?;
         }
         let mut earliest = NEVER;
         for (lower, upper) in w.lower.iter().zip(&mut w.upper).rev() {
@@ -342,8 +342,16 @@ impl Windows {
                 }
                 if let Some(last) = end.checked_sub(1) {
                     let last = self.places.at(last);
-                    if self.owner[last] != NOBODY && self.owner[last] == self.owner[at] {
-                        return None;
+                    let owner = self.owner[last];
+                    if owner != NOBODY && owner == self.owner[at] {
+                        if strict {
+                            return None;
+                        }
+                        // A part of a batch shows all of it.
+                        let len = log.cells_of(&log.ops[owner as usize].call).len() as u64;
+                        let whole = batches.map_or(end, |(_, base)| base[owner as usize] + len);
+                        let whole = self.places.at(whole - 1);
+                        self.before(whole, op.returned());
                     }
                     self.before(last, op.returned());
                 }
@@ -356,34 +364,37 @@ impl Windows {
         Some(())
     }
 
-    /// The second chain: when offsets vanish. A fetch bounds it from below, a finding that it is gone from above.
+    /// The second chain: when offsets vanish. A fetch bounds it from below, a finding that it is gone from above. A
+    /// fetch of several offsets happens between the filling of its last and the vanishing of its first.
     fn deletions(&mut self, log: &Log) -> Option<()> {
-        let mut gone = vec![0; self.places.len()];
         let mut found = vec![NEVER; self.places.len()];
         for op in &log.ops {
-            match op.call {
-                LogCall::Fetch { .. } => {
-                    for cell in log.cells_of(&op.call) {
-                        let at = self.places.at(cell.offset);
-                        gone[at] = op.invoke.saturating_add(1).max(gone[at]);
-                    }
-                }
-                LogCall::Gone { offset } => {
-                    let at = self.places.at(offset);
-                    found[at] = op.returned().min(found[at]);
-                }
-                _ => {}
+            if let LogCall::Gone { offset } = op.call {
+                let at = self.places.at(offset);
+                found[at] = op.returned().min(found[at]);
             }
         }
-        let mut latest = 0;
-        for lower in &mut gone {
-            latest = latest.max(*lower);
-            *lower = latest;
-        }
         let mut earliest = NEVER;
-        for (lower, upper) in gone.iter().zip(&found).rev() {
+        for upper in found.iter_mut().rev() {
             earliest = earliest.min(*upper);
-            if *lower > earliest {
+            *upper = earliest;
+        }
+        let mut gone = vec![0; self.places.len()];
+        for op in &log.ops {
+            if !matches!(op.call, LogCall::Fetch { .. }) {
+                continue;
+            }
+            let offsets = || log.cells_of(&op.call).iter().map(|c| c.offset);
+            let (Some(first), Some(last)) = (offsets().min(), offsets().max()) else { continue };
+            let (first, last) = (self.places.at(first), self.places.at(last));
+            gone[first] = gone[first].max(op.invoke + 1).max(self.lower[last]);
+            self.before(last, found[first]);
+        }
+        let mut latest = 0;
+        for ((gone, lower), found) in gone.iter_mut().zip(&self.lower).zip(&found) {
+            latest = latest.max(*gone).max(*lower);
+            *gone = latest;
+            if latest > *found {
                 return None;
             }
         }
@@ -466,8 +477,9 @@ impl Windows {
                 LogCall::End { end, .. } if end > 0 => after(end - 1, 1),
                 LogCall::Empty { .. } | LogCall::End { .. } => (begin, 0, 0, op.invoke),
                 LogCall::Gone { offset } => {
-                    let (gap, o, kind, invoke) = after(offset, 3);
-                    (gap.max(self.gone[self.places.at(offset)]), o, kind, invoke)
+                    // Deletions stand at the end of their gap, in the order of offsets.
+                    let gap = self.gone[self.places.at(offset)].max(begin);
+                    (gap, (1 << 63) | offset, 3, op.invoke)
                 }
             };
             moments.push(moment);

@@ -17,7 +17,9 @@ mod patterns;
 
 use super::budget::Budget;
 use super::op::{NEVER, Op, OpRef, first_broken};
+use super::models::Fifo;
 use super::outcome::{Answer, Unknown, Violation};
+use super::search;
 use patterns::{Fault, Judgement};
 
 /// One operation on a queue, with its answer. Values are codes, dense from 0.
@@ -53,13 +55,13 @@ impl Queue {
     }
 
     fn before(&self, before: u64) -> Queue {
-        let ops = self.ops.iter().filter(|op| op.invoke < before).filter_map(|op| {
+        let ops = self.ops.iter().filter(|op| op.invoke < before).map(|op| {
             let ret = op.ret.filter(|r| *r < before);
             let call = match op.call {
                 QueueCall::Dequeue(_) | QueueCall::Empty if ret.is_none() => QueueCall::Take,
                 call => call,
             };
-            Some(Op { ret, call, ..op.clone() })
+            Op { ret, call, ..op.clone() }
         });
         let mut prefix = Queue { ops: ops.collect(), aborted: Vec::new() };
         for (value, id) in self.aborted.iter().filter(|(_, id)| id.invoke < before) {
@@ -100,20 +102,31 @@ pub fn decide(
     returns.sort_unstable();
     returns.dedup();
     let upper = fault.ops.iter().map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
-    let end = first_broken(upper, &returns, |before| {
-        !matches!(patterns::judge(&queue.before(before)), Judgement::Broken(_))
-    });
+    let end = first_broken(upper, &returns, |before| prefix_order(queue, before, budget).is_some());
     let fault = match patterns::judge(&queue.before(end + 1)) {
         Judgement::Broken(fault) => fault,
         _ => fault,
     };
-    let prefix = queue.before(end);
-    let prefix = match patterns::judge(&prefix) {
-        Judgement::Holds(values) => order::linearize(&prefix, &values),
-        _ => Vec::new(),
-    };
+    let prefix = prefix_order(queue, end, budget).unwrap_or_default();
     let answer = Answer::NotLinearizable(Box::new(violation(queue, &fault, end, prefix, name)));
     budgeted(budget, bytes, answer)
+}
+
+/// A linearization of the events before `before`, unless there is none. Empty when it could not be found within budget.
+fn prefix_order(queue: &Queue, before: u64, budget: &mut dyn Budget) -> Option<Vec<u64>> {
+    let prefix = queue.before(before);
+    match patterns::judge(&prefix) {
+        Judgement::Holds(values) => Some(order::linearize(&prefix, &values)),
+        Judgement::Broken(_) => None,
+        Judgement::Open => {
+            let model = Fifo { name: &|v| v.to_string() };
+            match search::decide(&model, &prefix.ops, true, budget) {
+                Answer::Linearizable { order } => order,
+                Answer::NotLinearizable(_) => None,
+                Answer::Unknown(_) => Some(Vec::new()),
+            }
+        }
+    }
 }
 
 fn budgeted(budget: &mut dyn Budget, bytes: i64, answer: Answer) -> Option<Answer> {

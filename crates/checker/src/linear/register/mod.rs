@@ -68,8 +68,26 @@ impl Register {
         Register { ops: self.ops.iter().filter(keep).cloned().collect(), ..self.clone() }
     }
 
+    /// The operations without writes of unknown outcome that nobody can have noticed. A failed compare-and-set may be
+    /// explained by any write, so nothing is left out when there is one without a value.
+    pub(super) fn without_unseen(&self) -> Vec<Op<RegisterCall>> {
+        let mut seen = vec![false; zones::values_len(self)];
+        for op in &self.ops {
+            match op.call {
+                RegisterCall::Read(v) | RegisterCall::Cas(v, _) => seen[v as usize] = true,
+                RegisterCall::Write(_) => {}
+                RegisterCall::Differs(_) => return self.ops.clone(),
+            }
+        }
+        let keep = |op: &&Op<RegisterCall>| match op.call {
+            RegisterCall::Write(v) | RegisterCall::Cas(_, v) => op.ret.is_some() || seen[v as usize],
+            _ => true,
+        };
+        self.ops.iter().filter(keep).cloned().collect()
+    }
+
     /// What had happened before event `before`.
-    pub(super) fn before(&self, before: u64) -> Register {
+    fn before(&self, before: u64) -> Register {
         let ops = self.ops.iter().filter(|op| op.invoke < before).filter_map(|op| {
             let ret = op.ret.filter(|r| *r < before);
             let is_write = matches!(op.call, RegisterCall::Write(_) | RegisterCall::Cas(_, _));

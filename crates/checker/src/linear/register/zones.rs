@@ -248,11 +248,11 @@ impl Zones<'_> {
         while let Some(v) = open.pop() {
             let writer = self.writer[v as usize];
             let Some(op) = self.register.ops.get(writer as usize) else { continue };
-            if let (RegisterCall::Cas(a, _), None) = (op.call, op.ret) {
-                if self.next[a as usize] != writer {
-                    self.effective(writer, a)?;
-                    open.push(a);
-                }
+            if let (RegisterCall::Cas(a, _), None) = (op.call, op.ret)
+                && self.next[a as usize] != writer
+            {
+                self.effective(writer, a)?;
+                open.push(a);
             }
         }
         self.phantoms()

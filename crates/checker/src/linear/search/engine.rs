@@ -10,6 +10,7 @@ use crate::linear::budget::{Budget, Exhausted};
 use crate::linear::op::{Op, OpRef};
 use crate::linear::outcome::{Answer, Attempt, Unknown, Violation};
 use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 
 const NO_SLOT: u32 = u32::MAX;
 /// Ways in which the longest linearizations end that a report shows.
@@ -156,18 +157,19 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         }
     }
 
-    /// Extends every configuration until `op`, which returns now, has taken effect.
+    /// Extends every configuration until `op`, which returns now, has taken effect. Configurations that used fewer
+    /// operations of unknown outcome come first, so that they can stand in for others.
     fn place(&mut self, op: u32, budget: &mut dyn Budget) -> Result<(), Exhausted> {
         self.step += 1;
         self.seen.clear();
         self.out.clear();
         let slot = self.slot_of[op as usize] as usize;
-        let mut stack: Vec<usize> = Vec::new();
+        let mut queue: VecDeque<usize> = VecDeque::new();
         for i in 0..self.frontier.len() {
             let Config { key, node, .. } = self.frontier[i];
-            stack.extend(self.visit(key, node, None));
+            queue.extend(self.visit(key, node, None));
         }
-        while let Some(at) = stack.pop() {
+        while let Some(at) = queue.pop_front() {
             let config = self.seen.list[at];
             self.spend(budget)?;
             if config.key.done.has(slot) {
@@ -178,14 +180,14 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
                 let node = self.push_step(config.node, Step::Hidden(op));
                 self.emit(config.key, slot, node);
             }
-            self.expand(&config, &mut stack);
+            self.expand(&config, &mut queue);
         }
         Ok(())
     }
 
     fn emit(&mut self, key: Key<B>, slot: usize, node: u32) {
         let key = Key { done: key.done.without(slot), covered: key.covered.without(slot), ..key };
-        let _ = self.out.insert(key, false, || node);
+        let _ = self.out.insert(key, false, &self.used, || node);
     }
 
     fn push_step(&mut self, node: u32, step: Step) -> u32 {
@@ -193,7 +195,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
     }
 
     /// Lets each open operation that changes the state take effect next.
-    fn expand(&mut self, config: &Config<B>, stack: &mut Vec<usize>) {
+    fn expand(&mut self, config: &Config<B>, queue: &mut VecDeque<usize>) {
         let key = config.key;
         let writes = if config.quiet { B::default() } else { self.overwrites };
         writes.union(self.updates).difference(key.done).each(|slot| {
@@ -209,15 +211,17 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
                 used: key.used,
             };
             let step = if self.overwrites.has(slot) { Step::Overwrite(op) } else { Step::Live(op) };
-            stack.extend(self.visit(next, config.node, Some(step)));
+            if let Some(at) = self.visit(next, config.node, Some(step)) {
+                queue.push_front(at);
+            }
         });
         for kind in 0..self.kinds.len() {
-            self.expand_crashed(config, kind, stack);
+            self.expand_crashed(config, kind, queue);
         }
     }
 
     /// Lets an operation of unknown outcome take effect next.
-    fn expand_crashed(&mut self, config: &Config<B>, kind: usize, stack: &mut Vec<usize>) {
+    fn expand_crashed(&mut self, config: &Config<B>, kind: usize, queue: &mut VecDeque<usize>) {
         let key = config.key;
         let call = self.kinds[kind].call;
         let is_overwrite = self.table.role(call) == Role::Overwrite;
@@ -235,7 +239,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         let op = self.kinds[kind].ops[count];
         let next = Key { state, used: self.used.plus(key.used, small(kind)), ..key };
         let step = if is_overwrite { Step::Overwrite(op) } else { Step::Live(op) };
-        stack.extend(self.visit(next, config.node, Some(step)));
+        queue.extend(self.visit(next, config.node, Some(step)));
     }
 
     /// Notes a configuration after letting every observer whose answer fits take effect.
@@ -248,7 +252,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         key.done = key.done.union(observed);
         let quiet = overwrote && observed.is_empty();
         let (paths, slots, certificate) = (&mut self.paths, &self.slots, self.certificate);
-        self.seen.insert(key, quiet, || {
+        self.seen.insert(key, quiet, &self.used, || {
             if !certificate {
                 return ROOT;
             }
@@ -338,12 +342,18 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         others.sort_unstable();
         others.dedup();
         let head = self.frontier.first().map_or(ROOT, |c| c.node);
+        let mut prefix = self.paths.order(head);
+        // An open read is not part of the prefix, although its answer already fits.
+        prefix.retain(|o| {
+            let open = self.ops[*o as usize].returned() >= event;
+            !(open && self.table.role(self.call_of[*o as usize]) == Role::Observer)
+        });
         Violation {
             rule: "cannot-be-placed",
             op: x,
             others,
             prefix_end: event,
-            prefix: self.invocations(head),
+            prefix: prefix.into_iter().map(|o| self.ops[o as usize].invoke).collect(),
             attempts,
             sentence,
         }

@@ -30,48 +30,62 @@ pub(super) struct Config<B> {
 #[derive(Debug)]
 pub(super) struct Set<B> {
     pub(super) list: Vec<Config<B>>,
-    index: FxHashMap<Key<B>, u32>,
+    /// By everything but the used operations of unknown outcome: the last configuration found.
+    index: FxHashMap<(B, B, u32), u32>,
+    /// By configuration: the one found before it that differs only in what it used.
+    older: Vec<u32>,
 }
+
+/// No older configuration.
+const NONE: u32 = u32::MAX;
 
 impl<B: Bits> Set<B> {
     pub(super) fn new() -> Self {
-        Set { list: Vec::new(), index: FxHashMap::default() }
+        Set { list: Vec::new(), index: FxHashMap::default(), older: Vec::new() }
     }
 
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.index.clear();
+        self.older.clear();
     }
 
     pub(super) fn bytes(&self) -> i64 {
-        let configs = self.list.capacity() * std::mem::size_of::<Config<B>>();
-        let index = self.index.capacity() * (std::mem::size_of::<Key<B>>() + 8);
+        let configs = self.list.capacity() * (std::mem::size_of::<Config<B>>() + 4);
+        let index = self.index.capacity() * (std::mem::size_of::<(B, B, u32)>() + 8);
         i64::try_from(configs + index).unwrap_or(i64::MAX / 4)
     }
 
-    /// The position of a configuration that must be looked at (again), or `None` when nothing about it is new.
+    /// The position of a configuration that must be looked at (again), or `None` when one that is known can do all that
+    /// it can.
     pub(super) fn insert(
         &mut self,
         key: Key<B>,
         quiet: bool,
+        used: &Used,
         node: impl FnOnce() -> u32,
     ) -> Option<usize> {
-        match self.index.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => {
-                let known = &mut self.list[*entry.get() as usize];
-                if known.quiet && !quiet {
-                    known.quiet = false;
-                    return Some(*entry.get() as usize);
+        let at = self.list.len();
+        let head = self.index.entry((key.done, key.covered, key.state)).or_insert(NONE);
+        let mut known = *head;
+        while known != NONE {
+            let other = &mut self.list[known as usize];
+            if other.key.used == key.used {
+                if !other.quiet || quiet {
+                    return None;
                 }
-                None
+                other.quiet = false;
+                return Some(known as usize);
             }
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let at = self.list.len();
-                entry.insert(super::table::small(at));
-                self.list.push(Config { key, node: node(), quiet });
-                Some(at)
+            if (!other.quiet || quiet) && used.is_within(other.key.used, key.used) {
+                return None;
             }
+            known = self.older[known as usize];
         }
+        self.older.push(*head);
+        *head = super::table::small(at);
+        self.list.push(Config { key, node: node(), quiet });
+        Some(at)
     }
 }
 

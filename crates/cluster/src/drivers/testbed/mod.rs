@@ -12,7 +12,7 @@ use crate::events::EventBus;
 use crate::local::{LocalProcesses, RunContext};
 use crate::node::NodeId;
 use crate::process::ProcessSpec;
-use crate::procfs::ExitInfo;
+use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::sync::locked;
 use crate::witness::{FaultKind, FaultWitness};
 use async_trait::async_trait;
@@ -83,6 +83,8 @@ pub struct TestbedDriver {
     options: TestbedOptions,
     local: LocalProcesses,
     prepared: Mutex<BTreeMap<NodeId, Prepared>>,
+    /// What keeps the chosen ports this cluster's own.
+    port_locks: Mutex<Vec<HeldPort>>,
     /// The data folders that this driver made, which it may empty again.
     made: Mutex<Vec<PathBuf>>,
 }
@@ -99,7 +101,13 @@ impl TestbedDriver {
     pub fn with_options(options: TestbedOptions, context: RunContext) -> Self {
         let ids = (1..).map(NodeId).take(options.nodes);
         let local = LocalProcesses::new(context, ids);
-        Self { options, local, prepared: Mutex::default(), made: Mutex::default() }
+        Self {
+            options,
+            local,
+            prepared: Mutex::default(),
+            port_locks: Mutex::default(),
+            made: Mutex::default(),
+        }
     }
 
     fn check_options(&self) -> Result<(), DriverError> {
@@ -138,7 +146,9 @@ impl TestbedDriver {
             });
             return Ok(pairs.collect());
         }
-        let mut held = ports::hold(nodes.len() * 2).map_err(DriverError::Ports)?.into_iter();
+        let reserved = ports::reserve(nodes.len() * 2).map_err(DriverError::Ports)?;
+        *locked(&self.port_locks) = reserved.locks;
+        let mut held = reserved.ports.into_iter();
         let mut chosen = Vec::with_capacity(nodes.len());
         for node in nodes {
             let (Some(kafka), Some(raft)) = (held.next(), held.next()) else {
@@ -292,6 +302,10 @@ impl Driver for TestbedDriver {
         self.local.restart(node, &spec).await
     }
 
+    fn process_of(&self, node: NodeId) -> Option<ProcessIdentity> {
+        self.local.process_of(node)
+    }
+
     fn exit_of(&self, node: NodeId) -> Option<ExitInfo> {
         self.local.exit_of(node)
     }
@@ -326,5 +340,6 @@ impl Driver for TestbedDriver {
     async fn shutdown(&self) {
         self.local.shutdown().await;
         locked(&self.prepared).values_mut().for_each(|prepared| prepared.held.clear());
+        locked(&self.port_locks).clear();
     }
 }

@@ -155,11 +155,7 @@ fn batch(producer: Option<(i64, i16, i32)>, values: &[&str]) -> Bytes {
             producer_epoch,
             timestamp_type: TimestampType::Creation,
             offset: index,
-            sequence: if producer.is_some() {
-                sequence + i32::try_from(index).unwrap()
-            } else {
-                NO_SEQUENCE
-            },
+            sequence: sequence + i32::try_from(index).unwrap(),
             timestamp: 1_000_000 + index,
             key: None,
             value: Some(Bytes::copy_from_slice(value.as_bytes())),

@@ -195,7 +195,14 @@ impl Cluster {
         let (code, message) = self.try_create(name, 1, 3, configs).await;
         assert_eq!(code, 0, "{message:?}");
         self.wait_in_sync(name, &[1, 2, 3]).await;
-        self.view_from(1, name).await.unwrap()
+        let view = self.view_from(1, name).await.unwrap();
+        eventually("a leader that serves", || async {
+            let mut client = self.client(view.leader).await.ok()?;
+            let (code, _) = client.list_offset(name, -1).await.ok()?;
+            (code == 0).then_some(())
+        })
+        .await;
+        view
     }
 
     /// Error code and message of CreateTopics.
@@ -272,8 +279,8 @@ impl Cluster {
         .await
     }
 
-    /// The segment files of partition 0 of a topic on one node, one behind the other.
-    pub(crate) fn log_bytes(&self, id: u32, topic: &str) -> Vec<u8> {
+    /// The segment files of partition 0 of a topic on one node.
+    fn segments(&self, id: u32, topic: &str) -> Vec<PathBuf> {
         let logs = self.configs[&id].data_dir.join("partitions");
         let prefix = format!("{topic}-0-");
         let mut files: Vec<PathBuf> = fs::read_dir(logs)
@@ -284,7 +291,19 @@ impl Cluster {
             .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
             .collect();
         files.sort();
-        files.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+        files
+    }
+
+    /// The bytes of partition 0 of a topic on one node.
+    pub(crate) fn log_bytes(&self, id: u32, topic: &str) -> Vec<u8> {
+        self.segments(id, topic).iter().flat_map(|path| fs::read(path).unwrap()).collect()
+    }
+
+    /// Cuts bytes off the end of a stopped node's partition 0.
+    pub(crate) fn tear_log(&self, id: u32, topic: &str, bytes: u64) {
+        let last = self.segments(id, topic).pop().unwrap();
+        let size = fs::metadata(&last).unwrap().len();
+        File::options().write(true).open(last).unwrap().set_len(size - bytes).unwrap();
     }
 
     /// Waits until all nodes hold the same bytes of a partition, and returns how many.

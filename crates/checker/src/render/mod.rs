@@ -1,0 +1,39 @@
+//! A report for people and for tools: terminal text, Markdown for tickets, JUnit XML, SARIF.
+//!
+//! Everything here works on the report alone: one that was read back from a store renders to the same bytes. Text that
+//! came from a cluster or a history is escaped where the format asks for it.
+
+mod junit;
+mod markdown;
+mod sarif;
+mod text;
+
+pub use junit::junit;
+pub use markdown::markdown;
+pub use sarif::sarif;
+pub use text::text;
+
+use crate::report::{Anomaly, Judgement, Report};
+
+/// The anomalies, violations first, then by number of cases, then by name.
+fn ranked(report: &Report) -> Vec<(&str, &Anomaly)> {
+    let mut all: Vec<(&str, &Anomaly)> =
+        report.anomalies.iter().map(|(name, a)| (name.as_str(), a)).collect();
+    let worst = |name: &str| crate::anomalies::all().position(|e| e.name == name);
+    all.sort_by_key(|(name, a)| (a.judgement, worst(name).unwrap_or(usize::MAX)));
+    all
+}
+
+/// How a judgement is said to a reader.
+fn judged(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Violation => "violation",
+        Judgement::Allowed => "allowed here",
+        Judgement::Unspecified => "unspecified",
+    }
+}
+
+/// Control characters taken out, so that no text from outside can move a cursor or break a line.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

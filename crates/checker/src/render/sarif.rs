@@ -1,0 +1,72 @@
+//! The report as SARIF 2.1.0: one result for each anomaly. An anomaly has no place in source code; the history's events
+//! are named in the message and in the properties.
+
+use super::{plain, ranked};
+use crate::report::{Judgement, Report};
+use serde_json::{Value, json};
+
+/// The artifact that every result points to: results belong to the history that stands beside the report.
+const HISTORY: &str = "history.jsonl";
+
+/// The report as a SARIF log, in JSON.
+pub fn sarif(report: &Report) -> String {
+    format!("{:#}\n", log(report))
+}
+
+fn log(report: &Report) -> Value {
+    let found = ranked(report);
+    let rules: Vec<Value> = found
+        .iter()
+        .map(|(name, anomaly)| {
+            let help = crate::anomalies::entry(name).map_or("", |e| e.advice);
+            json!({
+                "id": name,
+                "shortDescription": { "text": anomaly.title },
+                "fullDescription": { "text": anomaly.rule },
+                "help": { "text": help },
+            })
+        })
+        .collect();
+    let results: Vec<Value> = found
+        .iter()
+        .enumerate()
+        .map(|(index, (name, anomaly))| {
+            let first = anomaly.examples.first();
+            let text = first.map_or_else(|| anomaly.title.clone(), |e| plain(&e.sentence));
+            json!({
+                "ruleId": name,
+                "ruleIndex": index,
+                "level": level(anomaly.judgement),
+                "message": { "text": text },
+                "locations": [{
+                    "physicalLocation": { "artifactLocation": { "uri": HISTORY } },
+                }],
+                "occurrenceCount": anomaly.count,
+                "properties": {
+                    "judgement": anomaly.judgement,
+                    "events": first.map(|e| &e.ops),
+                },
+            })
+        })
+        .collect();
+    json!({
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "perjury",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "results": results,
+            "properties": { "verdict": report.verdict, "reasons": report.reasons },
+        }],
+    })
+}
+
+fn level(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Violation => "error",
+        Judgement::Unspecified => "warning",
+        Judgement::Allowed => "note",
+    }
+}

@@ -1,0 +1,234 @@
+// Every anomaly, the worst first; an example opens its operations, its place in the log, and what surrounded it.
+
+import { useEffect, useRef } from "preact/hooks";
+import { api } from "../api/client";
+import type { Json, Operation } from "../api/types";
+import { bandLabel, windowOf } from "../lib/charts/layout";
+import { clock, integer, plural } from "../lib/format";
+import { bootstrap, kcat } from "../lib/kcat";
+import { jsonl, last, show } from "../lib/operation";
+import type { Anomaly, Example, Report } from "../lib/report";
+import { open, permalink, place } from "../lib/state";
+import { useFetch } from "../lib/use-fetch";
+import { CopyButton, JudgementBadge, Loading, OpLinks, Problem, Section } from "./basics";
+import { NodeLines } from "./logs";
+import { Matrix } from "./matrix";
+import { type Focus, OperationCard, operationKey } from "./operation";
+import { useRun } from "./run-context";
+
+export function Anomalies({ report }: { report: Report }) {
+  const aside =
+    report.anomalies.length === 0 ? null : (
+      <span>
+        <kbd>n</kbd> <kbd>p</kbd> step through
+      </span>
+    );
+  return (
+    <Section id="anomalies" title="Anomalies" aside={aside}>
+      {report.anomalies.length === 0 ? (
+        <p>None was found by {plural(report.analyses.length, "analysis", "analyses")}.</p>
+      ) : (
+        report.anomalies.map((a) => <Group key={a.name} anomaly={a} />)
+      )}
+      <Analyses report={report} />
+    </Section>
+  );
+}
+
+function Group({ anomaly }: { anomaly: Anomaly }) {
+  return (
+    <article class="anomaly" aria-label={anomaly.name}>
+      <header>
+        <h3>
+          <span class="mono">{anomaly.name}</span> <span class="anomaly-title">{anomaly.title}</span>
+        </h3>
+        <span class="anomaly-count">{plural(anomaly.count, "case")}</span>
+        <JudgementBadge judgement={anomaly.judgement} />
+      </header>
+      {anomaly.rule !== "" && <p class="anomaly-rule">{anomaly.rule}</p>}
+      {anomaly.analysis !== "" && <p class="anomaly-how">How it was found: {anomaly.analysis}</p>}
+      <ol class="examples">
+        {anomaly.examples.map((example, i) => (
+          <ExampleItem key={i} name={anomaly.name} at={i} example={example} />
+        ))}
+      </ol>
+      {anomaly.count > anomaly.examples.length && anomaly.examples.length > 0 && (
+        <p class="quiet">
+          The {integer(anomaly.examples.length)} most telling of {integer(anomaly.count)} are listed.
+        </p>
+      )}
+    </article>
+  );
+}
+
+function ExampleItem({ name, at, example }: { name: string; at: number; example: Example }) {
+  const item = useRef<HTMLLIElement>(null);
+  const chosen = place.value.anomaly;
+  const isOpen = chosen?.name === name && chosen.example === at;
+  useEffect(() => {
+    if (isOpen) item.current?.scrollIntoView({ block: "nearest" });
+  }, [isOpen]);
+  const id = `anomaly-${name}-${at}`;
+  return (
+    <li class={isOpen ? "example example-open" : "example"} ref={item}>
+      <button
+        type="button"
+        class="example-sentence"
+        data-testid="anomaly-example"
+        aria-expanded={isOpen}
+        aria-controls={id}
+        onClick={() => open({ anomaly: isOpen ? null : { name, example: at } })}
+      >
+        <span class="twist" aria-hidden="true">
+          {isOpen ? "▾" : "▸"}
+        </span>
+        <span>{example.sentence || `${name}, case ${at + 1}`}</span>
+      </button>
+      {isOpen && (
+        <div class="example-body" id={id}>
+          <ExampleDetail name={name} at={at} example={example} />
+        </div>
+      )}
+    </li>
+  );
+}
+
+function ExampleDetail({ name, at, example }: { name: string; at: number; example: Example }) {
+  const { id, timeline, started } = useRun();
+  const wanted = example.ops.slice(0, 64).join();
+  const { data, error, loading } = useFetch(wanted === "" ? null : `${id} ${wanted}`, (s) =>
+    api.operations(id, { index: wanted }, s),
+  );
+  const focus: Focus = {
+    key: example.key === null ? null : show(example.key),
+    offset: example.offset,
+    value: example.value === null ? null : show(example.value),
+  };
+  const moments = (data?.operations ?? []).map((op) => last(op).time).filter((t) => t !== undefined);
+  const center = moments.length > 0 ? Math.min(...moments) : null;
+  const band = timeline?.bands.find((b) => b.fault === example.fault);
+  return (
+    <>
+      <Facts example={example} />
+      {band && timeline && (
+        <p class="nearby">
+          Nearby: fault {band.fault}, {bandLabel(band, true)}, from {clock(band.start)} to {clock(band.end)}.{" "}
+          <button type="button" class="link" onClick={() => showWindow(windowOf(band, timeline.duration))}>
+            Show on the charts
+          </button>
+        </p>
+      )}
+      <h4>Operations</h4>
+      {loading && <Loading what="the operations" />}
+      {error && <Problem error={error} />}
+      {wanted === "" && <p class="quiet">This case names no single operation.</p>}
+      <div class="op-cards">
+        {data?.operations.map((op) => (
+          <OperationCard key={operationKey(op)} op={op} focus={focus} />
+        ))}
+      </div>
+      {focus.key !== null && focus.offset !== null && (
+        <>
+          <h4>The log at this place</h4>
+          <Matrix logKey={focus.key} offset={focus.offset} />
+        </>
+      )}
+      {center !== null && (
+        <details>
+          <summary>Node log lines from 2 s before to 2 s after</summary>
+          <NodeLines from={center - 2e9} to={Math.max(...moments.filter((t) => t - center < 10e9), center) + 2e9} />
+        </details>
+      )}
+      <ExampleTools name={name} at={at} focus={focus} operations={data?.operations ?? []} started={started} />
+    </>
+  );
+}
+
+function showWindow(window: { from: number; to: number }): void {
+  open({ window }, "replace");
+  document.getElementById("timeline")?.scrollIntoView();
+}
+
+const plain = (v: Json): string => (typeof v === "string" || typeof v === "number" ? String(v) : JSON.stringify(v));
+
+function Facts({ example }: { example: Example }) {
+  const facts: [string, string][] = [];
+  if (example.key !== null) facts.push(["topic-partition", show(example.key)]);
+  if (example.offset !== null) facts.push(["offset", String(example.offset)]);
+  if (example.value !== null) facts.push(["value", show(example.value)]);
+  for (const [name, value] of example.other) facts.push([name.replaceAll("_", " "), plain(value)]);
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class="mono">{value}</dd>
+        </div>
+      ))}
+      {example.ops.length > 0 && (
+        <div>
+          <dt>operations</dt>
+          <dd>
+            <OpLinks ops={example.ops} />
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function ExampleTools({
+  name,
+  at,
+  focus,
+  operations,
+}: {
+  name: string;
+  at: number;
+  focus: Focus;
+  operations: Operation[];
+  started: string | null;
+}) {
+  const { detail, report } = useRun();
+  const isolation = report?.contract.config["isolation_level"];
+  const line =
+    focus.key !== null && focus.offset !== null
+      ? kcat(
+          focus.key,
+          focus.offset,
+          bootstrap(detail.header?.["cluster"]),
+          typeof isolation === "string" ? isolation : null,
+        )
+      : null;
+  return (
+    <div class="example-tools">
+      <CopyButton text={() => permalink({ anomaly: { name, example: at } })}>Copy link</CopyButton>
+      {operations.length > 0 && <CopyButton text={() => jsonl(operations)}>Copy operations as JSONL</CopyButton>}
+      {line !== null && <CopyButton text={() => line}>Copy kcat line</CopyButton>}
+    </div>
+  );
+}
+
+/** What was looked for, and what each analysis says. */
+function Analyses({ report }: { report: Report }) {
+  if (report.analyses.length === 0) return null;
+  const sign: Record<string, string> = { valid: "✓", invalid: "✕", unknown: "?" };
+  return (
+    <details class="analyses">
+      <summary>
+        {plural(report.analyses.length, "analysis", "analyses")}:{" "}
+        {integer(report.analyses.filter(([, v]) => v === "valid").length)} valid,{" "}
+        {integer(report.analyses.filter(([, v]) => v === "invalid").length)} invalid,{" "}
+        {integer(report.analyses.filter(([, v]) => v === "unknown").length)} unknown
+      </summary>
+      <ul>
+        {report.analyses.map(([name, verdict]) => (
+          <li key={name} class={`verdict-${verdict}`}>
+            <span aria-hidden="true">{sign[verdict] ?? "–"}</span> <span class="mono">{name}</span>{" "}
+            <span class="visually-hidden">{verdict}</span>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}

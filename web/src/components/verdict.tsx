@@ -1,0 +1,117 @@
+// The first screen: what was found, how sure that is, and what was covered.
+
+import type { RunSummary } from "../api/types";
+import { integer, plural } from "../lib/format";
+import { headlineParts, type Report } from "../lib/report";
+import { Prose, Shape, When } from "./basics";
+import { useRun } from "./run-context";
+
+const WORDS: Record<string, string> = {
+  valid: "Valid",
+  invalid: "Invalid",
+  unknown: "Unknown",
+  none: "No verdict",
+  running: "Running",
+};
+
+export function VerdictLine() {
+  const { detail, report } = useRun();
+  const { summary } = detail;
+  const kind = report?.verdict ?? (summary.status === "running" ? "running" : "none");
+  const [lead, ...clauses] = headlineParts(report?.headline ?? "");
+  return (
+    <header class={`hero hero-${kind}`}>
+      <h1 class="hero-line" data-testid="verdict">
+        <span class={`hero-verdict verdict-${kind}`}>
+          <Shape kind={kind} size={22} />
+          {WORDS[kind]}
+        </span>
+        <span class="hero-lead">{lead ?? missing(summary)}</span>
+      </h1>
+      {clauses.length > 0 && <p class="hero-clauses">{clauses.join(" · ")}</p>}
+      <p class="hero-meta">
+        <When at={summary.started} both />
+        {summary.cluster !== null && <> · {summary.cluster}</>}
+        {summary.bugs.map((bug) => (
+          <span key={bug} class="tag tag-bug" title="A bug that was switched on in this cluster">
+            {bug}
+          </span>
+        ))}
+        {summary.workload !== null && <> · workload {summary.workload}</>}
+        {summary.nemesis.length > 0 && <> · nemesis {summary.nemesis.join(", ")}</>}
+        {summary.seed !== null && <> · seed {summary.seed}</>}
+      </p>
+      {summary.problem !== null && (
+        <p class="hero-problem">
+          <Prose text={summary.problem} />
+        </p>
+      )}
+      {report && <Sure report={report} />}
+    </header>
+  );
+}
+
+function missing(summary: RunSummary): string {
+  if (summary.status === "running") return "The run is under way; this page follows it.";
+  if (summary.status === "unchecked") return "The history was not checked yet.";
+  if (summary.status === "interrupted") return "The run was interrupted before it was checked.";
+  return "There is no report.";
+}
+
+/** Confidence, coverage, and, for an unknown verdict, what is missing. */
+function Sure({ report }: { report: Report }) {
+  return (
+    <dl class="sure">
+      {report.confidence !== "" && (
+        <div>
+          <dt>Confidence</dt>
+          <dd>{report.confidence}</dd>
+        </div>
+      )}
+      <div>
+        <dt>Coverage</dt>
+        <dd>{coverageLine(report)}</dd>
+      </div>
+      {report.reasons.length > 0 && (
+        <div>
+          <dt>Why unknown</dt>
+          <dd>
+            <ul class="reasons">
+              {report.reasons.map((r) => (
+                <li key={r.code}>
+                  {r.message === "" ? null : <>{r.message} </>}
+                  <code>{r.code}</code>
+                </li>
+              ))}
+            </ul>
+          </dd>
+        </div>
+      )}
+      {report.notes.length > 0 && (
+        <div>
+          <dt>Notes</dt>
+          <dd>
+            {report.notes.map((note) => (
+              <p key={note}>{note}</p>
+            ))}
+          </dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+export function coverageLine({ coverage: c }: Report): string {
+  const faults =
+    c.asked.length === 0 && c.injected === 0
+      ? "No faults were asked for"
+      : `${integer(c.witnessed)} of ${plural(c.injected, "fault")} witnessed (${c.asked.join(", ")}), ${plural(c.leaderKills, "leader kill")}`;
+  const during =
+    c.injected === 0 ? "" : `; ${plural(c.okSends, "ok send")} and ${plural(c.okPolls, "ok poll")} during faults`;
+  const final = {
+    completed: "final reads completed",
+    incomplete: "final reads did not complete",
+    absent: "no final reads",
+  }[c.finalRead];
+  return `${faults}${during}; ${final ?? c.finalRead}.`;
+}
