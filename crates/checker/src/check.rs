@@ -31,7 +31,7 @@ pub fn check(history: &History, options: &Options) -> Report {
 /// time. All else is near-linear in the history and asks nobody.
 pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budget) -> Report {
     let around = Surroundings::read(history);
-    let promises = Promises::new(&history.header, options);
+    let promises = Promises::new(history, options);
     let model = general::model_of(history, options);
     let mut gate = coverage::gate(history, &around, options, model == Model::Kafka);
     let mut report = blank(history, &promises);
@@ -70,9 +70,8 @@ fn kafka(
     gate: &mut Gate,
 ) {
     let availability = report.availability.clone();
-    let context = guarded(gate, "index", || {
-        Context::new(history, around, &availability, promises, options)
-    });
+    let context =
+        guarded(gate, "index", || Context::new(history, around, &availability, promises, options));
     match context {
         Some(context) => analyse(&context, report, gate),
         None => {
@@ -151,8 +150,8 @@ fn analyse(ctx: &Context<'_>, report: &mut Report, gate: &mut Gate) {
         .filter_map(|name| report.anomalies.get(*name))
         .map(|a| a.count)
         .sum();
-    let kills = gate.coverage.leader_kills;
-    report.confidence = confidence::state(report.counts.acknowledged, kills, lost);
+    let (counts, kills) = (&report.counts, gate.coverage.leader_kills);
+    report.confidence = confidence::state(counts.acknowledged, counts.unseen, kills, lost);
 }
 
 /// Values must be unique for a key: what several operations sent proves nothing about the cluster.

@@ -130,13 +130,13 @@ impl<'a> Context<'a> {
         self.history.kind(row) == Kind::Ok
     }
 
-    /// The value with its place, for sentences: "17 at offset 118 of orders-2".
+    /// The value with its place, for sentences: "value 17 at offset 118 of orders-2".
     pub(crate) fn placed(&self, key: KeyId, slot: Slot, offset: Option<i64>) -> String {
         let table = self.index.key(key);
         let value = self.value(table, slot);
         match offset.or_else(|| table.index(slot).map(|i| table.offset_at(i))) {
-            Some(offset) => format!("{value} at offset {offset} of {}", self.key(key)),
-            None => format!("{value} of {}", self.key(key)),
+            Some(offset) => format!("value {value} at offset {offset} of {}", self.key(key)),
+            None => format!("value {value} of {}", self.key(key)),
         }
     }
 

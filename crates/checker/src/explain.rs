@@ -176,7 +176,7 @@ impl Teller<'_> {
                     .collect();
                 let ops = found[1..].iter().filter_map(|(_, a)| a.examples.first());
                 story.push(Sentence {
-                    text: format!("Besides, there {}: {}.", plural(&others), words::list(&others)),
+                    text: format!("Besides: {}.", words::list(&others)),
                     ops: ops.flat_map(|e| e.ops.iter().copied()).take(8).collect(),
                 });
             }
@@ -262,9 +262,4 @@ impl Teller<'_> {
         let text = format!("No promise was seen to be broken.{aside}{sure}");
         Sentence { text, ops: Vec::new() }
     }
-}
-
-fn plural(items: &[String]) -> &'static str {
-    let one = items.first().is_some_and(|s| s.starts_with("1 ")) && items.len() == 1;
-    if one { "is" } else { "are" }
 }

@@ -11,18 +11,9 @@ fn every_history_is_judged_as_by_hand() {
     let mut wrong = Vec::new();
     for case in support::corpus() {
         assert!(!case.expected.because.is_empty(), "{} says no reason", case.name);
-        let history = match (support::read(&case.path), &case.expected.error) {
-            (Ok(history), None) => history,
-            (Err(error), Some(word)) => {
-                let text = error.to_string();
-                assert!(text.contains(word), "{}: {text:?} does not name {word:?}", case.name);
-                continue;
-            }
-            (Ok(_), Some(_)) => panic!("{} was read, although it is malformed", case.name),
-            (Err(error), None) => panic!("{}: {error}", case.name),
-        };
+        let history = support::read(&case.path);
         let report = support::judge(&history);
-        let verdict = Some(report.verdict.to_string());
+        let verdict = report.verdict.to_string();
         let found = support::found(&report);
         if verdict != case.expected.verdict || found != case.expected.anomalies {
             wrong.push(format!(
@@ -48,7 +39,7 @@ fn the_jepsen_contract_gives_jepsens_bad_error_types() {
     let mut wrong = Vec::new();
     for case in support::corpus() {
         let Some(expected) = &case.expected.jepsen else { continue };
-        let history = support::read(&case.path).expect("readable");
+        let history = support::read(&case.path);
         let report = support::under(&history, Contract::Jepsen);
         let bad: Vec<&str> = report.violations().map(|(name, _)| name).collect();
         if report.verdict.as_str() != expected.verdict || bad != expected.bad {
@@ -61,7 +52,7 @@ fn the_jepsen_contract_gives_jepsens_bad_error_types() {
 #[test]
 fn a_report_survives_its_own_json() {
     for case in support::corpus() {
-        let Ok(history) = support::read(&case.path) else { continue };
+        let history = support::read(&case.path);
         let report = support::judge(&history);
         let again: Report = serde_json::from_str(&support::bytes(&report)).expect("a report");
         assert_eq!(again, report, "{}", case.name);
@@ -71,11 +62,10 @@ fn a_report_survives_its_own_json() {
 
 #[test]
 fn every_anomaly_has_a_positive_and_every_folder_an_anomaly() {
-    let names: BTreeSet<&str> =
-        perjury_checker::glossary().into_iter().map(|e| e.name).collect();
+    let names: BTreeSet<&str> = perjury_checker::glossary().into_iter().map(|e| e.name).collect();
     let cases = support::corpus();
     let folders: BTreeSet<&str> = cases.iter().filter_map(|c| c.name.split('/').next()).collect();
-    for folder in folders.difference(&BTreeSet::from(["valid", "unknown", "malformed"])) {
+    for folder in folders.difference(&BTreeSet::from(["valid", "unknown"])) {
         assert!(names.contains(folder), "{folder} is no anomaly");
     }
     for case in &cases {
@@ -90,13 +80,13 @@ fn every_anomaly_has_a_positive_and_every_folder_an_anomaly() {
 #[test]
 fn every_violation_names_its_events_and_its_rule() {
     for case in support::corpus() {
-        let Ok(history) = support::read(&case.path) else { continue };
+        let history = support::read(&case.path);
         let report = support::judge(&history);
         for (name, anomaly) in report.violations() {
             assert!(anomaly.violations > 0 && !anomaly.rule.is_empty(), "{}: {name}", case.name);
             for example in &anomaly.examples {
                 assert!(example.sentence.ends_with('.'), "{}: {}", case.name, example.sentence);
-                let inside = example.ops.iter().all(|op| (*op as usize) < history.len());
+                let inside = example.ops.iter().all(|op| *op < history.len() as u64);
                 assert!(inside, "{}: {:?}", case.name, example.ops);
             }
         }
@@ -110,10 +100,10 @@ fn every_violation_names_its_events_and_its_rule() {
 #[test]
 fn the_terminal_text_is_what_was_read_aloud() {
     for case in support::corpus() {
-        if case.expected.verdict.as_deref() != Some("invalid") {
+        if case.expected.verdict != "invalid" {
             continue;
         }
-        let history = support::read(&case.path).expect("readable");
+        let history = support::read(&case.path);
         let text = render::text(&support::judge(&history));
         insta::assert_snapshot!(case.name.replace('/', "__"), text);
     }
@@ -122,7 +112,7 @@ fn the_terminal_text_is_what_was_read_aloud() {
 #[test]
 fn a_ticket_fits_on_one_screen() {
     for case in support::corpus() {
-        let Ok(history) = support::read(&case.path) else { continue };
+        let history = support::read(&case.path);
         let report = support::judge(&history);
         let markdown = render::markdown(&report);
         assert!(markdown.lines().count() <= 60, "{}", case.name);
@@ -133,7 +123,7 @@ fn a_ticket_fits_on_one_screen() {
 #[test]
 fn junit_and_sarif_count_the_violations() {
     for case in support::corpus() {
-        let Ok(history) = support::read(&case.path) else { continue };
+        let history = support::read(&case.path);
         let report = support::judge(&history);
         let violated = report.violations().count();
         let junit = render::junit(&report);
@@ -159,7 +149,7 @@ fn the_glossary_leaves_nothing_unsaid() {
 #[test]
 fn allowed_anomalies_never_make_a_run_invalid() {
     for case in support::corpus() {
-        let Ok(history) = support::read(&case.path) else { continue };
+        let history = support::read(&case.path);
         for contract in [Contract::Kafka, Contract::Jepsen] {
             let report = support::under(&history, contract);
             let worst = report.anomalies.values().map(|a| a.judgement).min();

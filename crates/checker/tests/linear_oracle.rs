@@ -148,7 +148,8 @@ fn compare<S: Clone, C: Clone + std::fmt::Debug>(
             assert!(
                 !oracle(&before(ops, end + 1), initial, apply),
                 "seed {seed}: the prefix up to {end} is not broken: {} {:?}",
-                v.sentence, ops.iter().map(|o| (o.invoke, o.ret, &o.call)).collect::<Vec<_>>()
+                v.sentence,
+                ops.iter().map(|o| (o.invoke, o.ret, &o.call)).collect::<Vec<_>>()
             );
             replay(&before(ops, end), &v.prefix, initial, apply);
             assert!(!v.sentence.is_empty());

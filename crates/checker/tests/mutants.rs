@@ -134,6 +134,11 @@ const MUTANTS: &[Mutant] = &[
     (
         "a consumer leaves 3 out within a poll",
         |e| set_poll(e, POLL_2_SECOND, &[(1, 2), (3, 4), (4, 5)]),
+        &["int-poll-skip", "stale-read"],
+    ),
+    (
+        "the last poll leaves out what was read before",
+        |e| e.extend(poll(15, &[(1, 2), (3, 4)])),
         &["int-poll-skip", "truncated-log"],
     ),
     (
@@ -159,10 +164,11 @@ const MUTANTS: &[Mutant] = &[
     (
         "a record is damaged",
         |e| {
-            let meta =
-                perjury_history::RecordMeta { corrupt: Some("checksum".into()), ..Default::default() };
-            let record =
-                Record { offset: Some(1), value: 2.into(), meta: Some(Box::new(meta)) };
+            let meta = perjury_history::RecordMeta {
+                corrupt: Some("checksum".into()),
+                ..Default::default()
+            };
+            let record = Record { offset: Some(1), value: 2.into(), meta: Some(Box::new(meta)) };
             let records = vec![(Scalar::from(KEY), vec![record])];
             e[POLL_3_FIRST].value = Payload::Mops(vec![Mop::Poll(Some(records))]);
         },

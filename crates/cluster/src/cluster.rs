@@ -139,6 +139,8 @@ impl Cluster {
             match self.attempt(timeout).await {
                 Err(error) if self.worth_another_attempt(&error, attempts) => {
                     tracing::warn!(%error, "ports are chosen anew");
+                    let kind = ClusterEventKind::FormationRetried { error: error.clone() };
+                    self.driver.events().emit(error.node, kind);
                     self.each_node(|driver, node| async move { driver.stop(node).await }).await;
                     attempts += 1;
                 }
@@ -195,9 +197,9 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<(u64, Vec<NodeProgress>), Box<FormationError>> {
         let nodes = self.driver.nodes();
-        let board = Arc::new(Mutex::new(
-            nodes.iter().map(|node| (*node, NodeProgress::nothing_yet(*node))).collect(),
-        ));
+        let begun =
+            |node: &NodeId| (*node, NodeProgress::started(*node, self.driver.process_of(*node)));
+        let board = Arc::new(Mutex::new(nodes.iter().map(begun).collect()));
         let _lookouts = self.post_lookouts(&board);
         let progress = || locked(&board).values().cloned().collect::<Vec<_>>();
         let elapsed_ms = || whole_ms(started.elapsed());

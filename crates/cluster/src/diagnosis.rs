@@ -84,7 +84,7 @@ impl fmt::Display for LikelyCause {
                 write!(f, "port {port} is held by {owner}")
             }
             Self::PortTaken { port, owner: None } => {
-                write!(f, "port {port} is held by another process")
+                write!(f, "port {port} was taken, by whom cannot be seen")
             }
             Self::ProgramMissing { path } => write!(f, "{path} does not exist"),
             Self::ProgramNotExecutable { path } => write!(f, "{path} is not executable"),
@@ -123,7 +123,7 @@ impl LikelyCause {
             }
             Self::PortTaken { owner: None, port } => {
                 format!(
-                    "find the holder with `ss -ltnp 'sport = :{port}'` as root, or use another port"
+                    "find the holder with `ss -tanp 'sport = :{port}'` as root, or use another port"
                 )
             }
             Self::ProgramMissing { .. } => "give the path of an existing program".to_owned(),

@@ -63,6 +63,12 @@ pub enum ClusterEventKind {
         /// Milliseconds from the start of the first process to readiness.
         formation_ms: u64,
     },
+    /// A port of the driver's choice was taken in between; other ports are chosen and the cluster is
+    /// started anew.
+    FormationRetried {
+        /// What the attempt failed at.
+        error: Box<FormationError>,
+    },
     /// The cluster did not become ready.
     FormationFailed {
         /// Who failed at what, and why.

@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// How many log lines a failure report has.
 const TAIL_LINES: usize = 20;
+/// How many log lines are searched for the cause. The two streams of a node come in through two pipes,
+/// so what it complained of on one may lie before much chatter on the other.
+const SEARCHED_LINES: usize = 200;
 /// How long a connection to a node's Kafka port is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -88,6 +91,11 @@ impl NodeProgress {
         }
     }
 
+    /// A node whose process was started and that was not looked at yet.
+    pub(crate) fn started(node: NodeId, process: Option<ProcessIdentity>) -> Self {
+        Self { process, waiting_for: FormationStep::Listen, ..Self::nothing_yet(node) }
+    }
+
     fn cause(&self, expected: &[NodeId], address: Option<String>) -> LikelyCause {
         match self.waiting_for {
             FormationStep::Listen => {
@@ -134,7 +142,7 @@ pub struct FormationError {
     pub exit: Option<ExitInfo>,
     /// The likely cause.
     pub cause: LikelyCause,
-    /// The last 20 lines that the node logged, oldest first.
+    /// The last 20 lines that the node logged, both streams in the order of their arrival.
     pub log_tail: Vec<String>,
     /// Each node at the moment of the failure, in the driver's order.
     pub nodes: Vec<NodeProgress>,
@@ -190,7 +198,8 @@ impl FormationError {
     ) -> Self {
         let log_tail = driver.log_tail(node, TAIL_LINES);
         let own = nodes.iter().find(|p| p.node == node).and_then(|p| p.process);
-        let cause = explain_exit(exit, &log_tail, &port_evidence(driver, node, own));
+        let searched = driver.log_tail(node, SEARCHED_LINES);
+        let cause = explain_exit(exit, &searched, &port_evidence(driver, node, own));
         Self {
             node: Some(node),
             step: FormationStep::StayAlive,

@@ -10,6 +10,7 @@
 //! Protocol, one line each on the guard's standard input: `watch <pid> <start time in ticks>`,
 //! `forget <pid>`, `done`. The guard says `ready` on its standard output once it listens.
 
+use crate::process::without_forks;
 use crate::procfs::{ProcessIdentity, group_members};
 use crate::signal::{self, Delivery, ProcessSignal};
 use serde::{Deserialize, Serialize};
@@ -193,13 +194,14 @@ impl Guard {
     /// [`GuardError`] when it cannot be started or does not say `ready` within 5 s.
     pub async fn start(command: &GuardCommand) -> Result<Self, GuardError> {
         let program = command.program.display().to_string();
-        let mut child = Command::new(&command.program)
+        let mut guard = Command::new(&command.program);
+        guard
             .args(&command.args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let mut child = without_forks(|| guard.spawn())
             .map_err(|source| GuardError::Start { program: program.clone(), source })?;
         let identity = child.id().and_then(ProcessIdentity::of);
         let stdin = child.stdin.take();

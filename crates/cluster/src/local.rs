@@ -240,7 +240,7 @@ impl LocalProcesses {
         Ok(NodeStatus { node, run, process: identity, listening })
     }
 
-    /// Starts a node. `release` runs right before, to let go of ports that are held for it.
+    /// Starts a node.
     ///
     /// # Errors
     /// [`DriverError`].
@@ -248,7 +248,6 @@ impl LocalProcesses {
         &self,
         node: NodeId,
         spec: &ProcessSpec,
-        release: impl FnOnce() + Send,
     ) -> Result<FaultWitness, DriverError> {
         let slot = self.slot(node)?;
         let _turn = slot.turn.lock().await;
@@ -256,7 +255,7 @@ impl LocalProcesses {
         if let Some(process) = slot.running() {
             return Err(DriverError::AlreadyRunning { node, process: process.identity() });
         }
-        Ok(self.launch(node, slot, spec, release, witness).await?.judge())
+        Ok(self.launch(node, slot, spec, witness).await?.judge())
     }
 
     async fn launch(
@@ -264,7 +263,6 @@ impl LocalProcesses {
         node: NodeId,
         slot: &Slot,
         spec: &ProcessSpec,
-        release: impl FnOnce() + Send,
         mut witness: FaultWitness,
     ) -> Result<FaultWitness, DriverError> {
         let safety = self.safety.lock().await.clone().ok_or(DriverError::NotPrepared)?;
@@ -274,7 +272,6 @@ impl LocalProcesses {
         }
         witness.before = slot.process().map(|process| process.identity());
         slot.capture.ring().clear();
-        release();
         let spawned = Spawned::start(spec, &slot.capture)?;
         let identity = spawned.identity();
         if let Some(guard) = &safety.guard {
@@ -337,7 +334,7 @@ impl LocalProcesses {
         let witness = self.new_witness(FaultKind::Restart, node);
         let ended = self.end(node, slot, ProcessSignal::Terminate, witness).await?;
         let before = ended.before;
-        let mut witness = self.launch(node, slot, spec, || {}, ended).await?;
+        let mut witness = self.launch(node, slot, spec, ended).await?;
         witness.before = before;
         // What was seen of the port belongs to the old process.
         witness.port = None;

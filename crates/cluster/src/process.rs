@@ -6,12 +6,14 @@ use crate::guard::kill_group_remnants;
 use crate::logs::{LogCapture, LogStream};
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::signal::{self, ProcessSignal};
+use crate::sync::locked;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
@@ -20,6 +22,17 @@ use tokio::task::JoinSet;
 /// How long the rest of an ended process's output is waited for. Only a process that left its group
 /// can hold the pipes longer.
 const DRAIN: Duration = Duration::from_millis(200);
+
+/// Held while a child is made, and while ports are tried out. Between fork and exec a child has a copy
+/// of every descriptor of this process, so a port that was bound here at that moment stays taken until
+/// that child runs its program, which on a busy machine can be later than another node's own bind.
+static FORKING: Mutex<()> = Mutex::new(());
+
+/// Runs `f` while this crate makes no child process.
+pub(crate) fn without_forks<T>(f: impl FnOnce() -> T) -> T {
+    let _turn = locked(&FORKING);
+    f()
+}
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +89,8 @@ impl Spawned {
         if let Some(dir) = &spec.current_dir {
             command.current_dir(dir);
         }
-        let mut child = command.spawn().map_err(failed)?;
+        // Spawning returns once the child runs its program.
+        let mut child = without_forks(|| command.spawn()).map_err(failed)?;
         // The child is not reaped before it is waited for, so its pid cannot be another's yet.
         let identity = child.id().and_then(ProcessIdentity::of).ok_or_else(|| {
             failed(std::io::Error::other("/proc does not show the process that was just started"))

@@ -1,8 +1,10 @@
 //! Rows with the same rare things share them.
 
 use crate::columns::{Extra, ExtraId, HistoryBuilder};
+use crate::event::Payload;
 use crate::read_error::Fault;
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 /// The extras of this many different texts are remembered.
 const SHARED_MAX: usize = 4096;
@@ -33,11 +35,22 @@ impl ExtraCache {
         if let Some(id) = self.shared.get(self.scratch.as_slice()) {
             return Ok(*id);
         }
-        let extra = build()?;
+        let mut extra = build()?;
+        if let Payload::Json(value) = &mut extra.payload {
+            shrink(value);
+        }
         let id = (extra != Extra::default()).then(|| builder.share(extra));
         if self.scratch.len() <= BYTES_MAX && self.shared.len() < SHARED_MAX {
             self.shared.insert(self.scratch.as_slice().into(), id);
         }
         Ok(id)
+    }
+}
+
+/// Gives back what arrays reserved while they grew. Nothing nests deeper than parsers allow.
+fn shrink(value: &mut Value) {
+    if let Value::Array(items) = value {
+        items.shrink_to_fit();
+        items.iter_mut().for_each(shrink);
     }
 }

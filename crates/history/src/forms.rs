@@ -85,7 +85,19 @@ impl<R: BufRead> Forms<R> {
             }
             let mut used = 0;
             let mut ended = false;
-            for &byte in chunk {
+            while used < chunk.len() && !ended && self.buf.len() <= self.limit {
+                if self.state == State::Plain && self.depth > 0 {
+                    // Within a form most bytes only want to be copied.
+                    let most = chunk.len().min(used + 1 + self.limit - self.buf.len());
+                    let run = ordinary(&chunk[used..most], &mut self.depth);
+                    self.buf.extend_from_slice(&chunk[used..used + run]);
+                    self.column += run as u64;
+                    used += run;
+                    if used == most {
+                        continue;
+                    }
+                }
+                let byte = chunk[used];
                 let step = step(
                     &mut self.state,
                     &mut self.depth,
@@ -106,9 +118,6 @@ impl<R: BufRead> Forms<R> {
                     (self.line, self.column) = (self.line + 1, 1);
                 }
                 ended = matches!(step, Step::TakeAndEnd | Step::End);
-                if ended || self.buf.len() > self.limit {
-                    break;
-                }
             }
             self.inner.consume(used);
             self.total += used as u64;
@@ -153,6 +162,20 @@ impl<R: BufRead> Forms<R> {
     fn here(&self, kind: ReadErrorKind) -> ReadError {
         ReadError { name: self.name.clone(), line: self.line, column: self.column, kind }
     }
+}
+
+/// How many bytes there are before the first that could change the state or end the form. Counts brackets on the way.
+fn ordinary(bytes: &[u8], depth: &mut usize) -> usize {
+    for (n, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' | b';' | b'\\' | b'\n' => return n,
+            b'[' | b'(' | b'{' => *depth += 1,
+            b']' | b')' | b'}' if *depth == 1 => return n,
+            b']' | b')' | b'}' => *depth -= 1,
+            _ => {}
+        }
+    }
+    bytes.len()
 }
 
 fn step(

@@ -18,6 +18,7 @@
 //! ```
 #![warn(clippy::disallowed_methods)]
 
+pub mod general;
 pub mod kafka;
 
 pub use kafka::{Defect, Injection, KeyNames, Mix, Options, Truth, generate};

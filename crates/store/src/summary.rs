@@ -52,8 +52,18 @@ pub struct ReportView {
 pub struct AnomalyView {
     /// How many cases.
     pub count: u64,
+    /// How many of them the contract prohibits; absent in reports that judge an anomaly as a whole.
+    pub violations: Option<u64>,
     /// `violation`, `allowed` or `unspecified`.
     pub judgement: String,
+}
+
+impl AnomalyView {
+    /// How many cases the contract prohibits.
+    pub fn prohibited(&self) -> u64 {
+        let whole = if self.judgement == "violation" { self.count } else { 0 };
+        self.violations.unwrap_or(whole)
+    }
 }
 
 /// One line of the list of runs.
@@ -176,7 +186,7 @@ impl Look {
         let cluster = &header["cluster"];
         let report = self.report.clone().unwrap_or_default();
         let has_report = self.report.is_some();
-        let violations = report.anomalies.values().filter(|a| a.judgement == "violation");
+        let violations = report.anomalies.values().map(AnomalyView::prohibited).sum();
         RunSummary {
             id: id.to_string(),
             name: id.name().to_owned(),
@@ -184,7 +194,7 @@ impl Look {
             status: self.status(),
             verdict: has_report.then(|| report.verdict.clone()),
             operations: has_report.then_some(report.operations),
-            violations: violations.map(|a| a.count).sum(),
+            violations,
             anomalies: report.anomalies.iter().map(|(n, a)| (n.clone(), a.count)).collect(),
             reasons: report.reasons,
             headline: (!report.headline.is_empty()).then_some(report.headline),

@@ -27,6 +27,7 @@ fn report(verdict: &str) -> Value {
         "anomalies": {
             "lost-write": {"count": 3, "judgement": "violation", "examples": [{"sentence": "…"}]},
             "unseen": {"count": 2, "judgement": "unspecified"},
+            "poll-skip": {"count": 9, "violations": 4, "judgement": "violation"},
         },
         "a field of a newer version": {"x": 1},
     })
@@ -60,7 +61,7 @@ fn a_run_goes_from_running_to_complete() {
     let done = only(&store);
     assert_eq!(done.status, RunStatus::Complete);
     assert_eq!(done.verdict.as_deref(), Some("invalid"));
-    assert_eq!((done.operations, done.violations), (Some(41230), 3));
+    assert_eq!((done.operations, done.violations), (Some(41230), 7));
     assert_eq!(done.anomalies["unseen"], 2);
     assert_eq!(done.cluster.as_deref(), Some("testbed 0.1.0"));
     assert_eq!(done.bugs, ["forget-unsynced"]);

@@ -59,8 +59,8 @@ pub enum Bug {
     /// would drop the page cache.
     ///
     /// A crash of all nodes loses up to 2 s of acknowledged records. A crash of one node loses some
-    /// only when it comes back before its lease runs out, or when it was the last in-sync replica;
-    /// otherwise the survivors still hold everything.
+    /// only when that node leads again before it has fetched what it forgot, above all as the last
+    /// in-sync replica; otherwise the survivors still hold everything.
     ///
     /// Switch: the group commit in `replica/flush.rs`; its other half is the truncation at start.
     ///

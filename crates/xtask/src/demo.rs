@@ -23,8 +23,27 @@ pub(crate) struct Args {
 fn campaign(binary: &Path, name: &str, seed: u64, bug: Option<&str>) -> Result<i32> {
     let seed = seed.to_string();
     let mut args = vec![
-        "run", "--cluster", "testbed", "--workload", "queue", "--nemesis", "kill", "--target", "leader", "--time-limit",
-        "45s", "--rate", "1600", "--concurrency", "32", "--seed", &seed, "--store", "store", "--name", name,
+        "run",
+        "--cluster",
+        "testbed",
+        "--workload",
+        "queue",
+        "--nemesis",
+        "kill",
+        "--target",
+        "leader",
+        "--time-limit",
+        "45s",
+        "--rate",
+        "1600",
+        "--concurrency",
+        "32",
+        "--seed",
+        &seed,
+        "--store",
+        "store",
+        "--name",
+        name,
     ];
     if let Some(bug) = bug {
         args.extend(["--bug", bug]);
@@ -34,16 +53,27 @@ fn campaign(binary: &Path, name: &str, seed: u64, bug: Option<&str>) -> Result<i
 
 /// Builds everything, runs both and serves the store.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    println!("building the pages (npm, Vite) and the release binary (cargo); the first time takes some minutes");
+    println!(
+        "building the pages (npm, Vite) and the release binary (cargo); the first time takes some minutes"
+    );
     web::build()?;
     sh(&cargo(), &["build", "--release", "--package", "perjury"])?;
     let binary = target("release").join("perjury");
 
-    println!("\n1 of 2: a correct cluster of three nodes; its leaders are killed while clients write");
+    println!(
+        "\n1 of 2: a correct cluster of three nodes; its leaders are killed while clients write"
+    );
     let correct = campaign(&binary, "demo-correct", args.seed, None)?;
     println!("\n2 of 2: the same seed on a cluster that acknowledges before it replicates");
-    let broken = campaign(&binary, "demo-ack-before-replication", args.seed, Some("ack-before-replication"))?;
-    println!("\nthe correct cluster: exit code {correct} (0 is valid); ack-before-replication: exit code {broken} (1 is invalid)");
+    let broken = campaign(
+        &binary,
+        "demo-ack-before-replication",
+        args.seed,
+        Some("ack-before-replication"),
+    )?;
+    println!(
+        "\nthe correct cluster: exit code {correct} (0 is valid); ack-before-replication: exit code {broken} (1 is invalid)"
+    );
     if (correct, broken) != (0, 1) {
         bail!("the demo expects exit codes 0 and 1: read the reports above");
     }

@@ -1,7 +1,11 @@
 //! Developer habits: `cargo xtask demo | test | web | tidy | bench`.
 //!
 //! Every command installs or builds what it needs through package managers and says so before it does.
-#![expect(clippy::print_stdout, reason = "a developer's tool talks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's tool talks to its terminal"
+)]
 
 mod bench;
 mod demo;
@@ -12,6 +16,7 @@ mod web;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Developer habits of Perjury.
 #[derive(Parser)]
@@ -35,8 +40,18 @@ enum Command {
     Bench(bench::Args),
 }
 
-fn main() -> Result<()> {
-    match Args::parse().command {
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Web => web::build(),

@@ -11,7 +11,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// The directory that holds this profile's binaries.
 pub(crate) fn target(profile: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join(profile)
 }
 
@@ -50,7 +51,12 @@ pub(crate) fn cargo() -> String {
 /// Whether a program answers to `--version`.
 pub(crate) fn exists(program: &str) -> bool {
     let quiet = std::process::Stdio::null;
-    Command::new(program).arg("--version").stdout(quiet()).stderr(quiet()).status().is_ok_and(|s| s.success())
+    Command::new(program)
+        .arg("--version")
+        .stdout(quiet())
+        .stderr(quiet())
+        .status()
+        .is_ok_and(|s| s.success())
 }
 
 /// A child that is ended when this is dropped, so that nothing is left running after a failure.

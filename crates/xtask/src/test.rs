@@ -26,7 +26,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(chromium) = chromium {
         browser(&target("debug").join("perjury"), &chromium)?;
     }
-    println!("all tests passed: Rust, web, {}", if args.skip_browser { "without the browser" } else { "browser" });
+    println!(
+        "all tests passed: Rust, web, {}",
+        if args.skip_browser { "without the browser" } else { "browser" }
+    );
     Ok(())
 }
 
@@ -37,10 +40,13 @@ fn chromium() -> Result<PathBuf> {
     }
     if !exists("chromium") {
         println!("Chromium is missing: installing Debian's package chromium with apt-get");
-        let installed = sh("apt-get", &["update", "--quiet=2"])
-            .and_then(|()| sh("apt-get", &["install", "--yes", "--quiet=2", "--no-install-recommends", "chromium"]));
+        let installed = sh("apt-get", &["update", "--quiet=2"]).and_then(|()| {
+            sh("apt-get", &["install", "--yes", "--quiet=2", "--no-install-recommends", "chromium"])
+        });
         if installed.is_err() {
-            bail!("Chromium could not be installed: install it by hand, or name one with CHROMIUM=/path, or give --skip-browser");
+            bail!(
+                "Chromium could not be installed: install it by hand, or name one with CHROMIUM=/path, or give --skip-browser"
+            );
         }
     }
     Ok("/usr/bin/chromium".into())
@@ -50,10 +56,29 @@ fn chromium() -> Result<PathBuf> {
 fn browser(binary: &Path, chromium: &Path) -> Result<()> {
     let store = tempfile::tempdir()?;
     let root = store.path().to_string_lossy().into_owned();
-    for (name, bug, expected) in [("e2e-correct", None, 0), ("e2e-broken", Some("ack-before-replication"), 1)] {
+    for (name, bug, expected) in
+        [("e2e-correct", None, 0), ("e2e-broken", Some("ack-before-replication"), 1)]
+    {
         let mut args = vec![
-            "run", "--name", name, "--cluster", "testbed", "--nemesis", "kill", "--target", "leader", "--time-limit", "20s",
-            "--rate", "400", "--concurrency", "12", "--seed", "7", "--store", &root,
+            "run",
+            "--name",
+            name,
+            "--cluster",
+            "testbed",
+            "--nemesis",
+            "kill",
+            "--target",
+            "leader",
+            "--time-limit",
+            "20s",
+            "--rate",
+            "400",
+            "--concurrency",
+            "12",
+            "--seed",
+            "7",
+            "--store",
+            &root,
         ];
         if let Some(bug) = bug {
             args.extend(["--bug", bug]);
@@ -63,8 +88,10 @@ fn browser(binary: &Path, chromium: &Path) -> Result<()> {
             bail!("the run {name} ended with exit code {ended}, not {expected}");
         }
     }
-    let mut serve = command(&binary.to_string_lossy(), &["serve", "--store", &root, "--bind", "127.0.0.1:0"]);
-    let mut server = Ended(serve.stdout(Stdio::piped()).spawn().context("cannot start perjury serve")?);
+    let mut serve =
+        command(&binary.to_string_lossy(), &["serve", "--store", &root, "--bind", "127.0.0.1:0"]);
+    let mut server =
+        Ended(serve.stdout(Stdio::piped()).spawn().context("cannot start perjury serve")?);
     let stdout = server.0.stdout.take().context("the server has no stdout")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;

@@ -14,7 +14,8 @@ const CORPUS_BYTES_MAX: u64 = 256 * 1024;
 
 /// Crates without I/O, clock, randomness or async, and what must never be among their dependencies.
 const PURE: [&str; 3] = ["perjury-history", "perjury-checker", "perjury-sim"];
-const IMPURE: [&str; 8] = ["tokio", "rdkafka", "rdkafka-sys", "axum", "hyper", "openraft", "mio", "rusqlite"];
+const IMPURE: [&str; 8] =
+    ["tokio", "rdkafka", "rdkafka-sys", "axum", "hyper", "openraft", "mio", "rusqlite"];
 
 /// Who may know whom among our own crates: name and everything of ours that it may depend on, directly.
 const LAYERS: [(&str, &[&str]); 11] = [
@@ -25,16 +26,54 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("perjury-cluster", &[]),
     ("perjury-worker", &["perjury-history", "perjury-cluster"]),
     ("perjury-store", &["perjury-history", "perjury-checker"]),
-    ("perjury-campaign", &["perjury-history", "perjury-checker", "perjury-cluster", "perjury-worker", "perjury-store"]),
-    ("perjury-server", &["perjury-history", "perjury-store", "perjury-checker", "perjury-campaign"]),
-    ("perjury", &["perjury-history", "perjury-checker", "perjury-sim", "perjury-testbed", "perjury-cluster", "perjury-worker", "perjury-store", "perjury-campaign", "perjury-server"]),
+    (
+        "perjury-campaign",
+        &[
+            "perjury-history",
+            "perjury-checker",
+            "perjury-cluster",
+            "perjury-worker",
+            "perjury-store",
+        ],
+    ),
+    (
+        "perjury-server",
+        &["perjury-history", "perjury-store", "perjury-checker", "perjury-campaign"],
+    ),
+    (
+        "perjury",
+        &[
+            "perjury-history",
+            "perjury-checker",
+            "perjury-sim",
+            "perjury-testbed",
+            "perjury-cluster",
+            "perjury-worker",
+            "perjury-store",
+            "perjury-campaign",
+            "perjury-server",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
 /// What stands at the top level; anything else needs a reason and a line here.
 const TOP: [&str; 15] = [
-    ".cargo", ".ci", ".clippy.toml", ".gitattributes", ".github", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "crates",
-    "histories", "rust-toolchain.toml", "rustfmt.toml", "web",
+    ".cargo",
+    ".ci",
+    ".clippy.toml",
+    ".gitattributes",
+    ".github",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "crates",
+    "histories",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "web",
 ];
 
 /// Checks everything and names each breach.
@@ -66,14 +105,19 @@ fn tracked() -> Result<Vec<PathBuf>> {
         .current_dir(root())
         .output()
         .context("git is needed to list the files")?;
-    let files = String::from_utf8_lossy(&listed.stdout).lines().map(PathBuf::from).collect::<Vec<_>>();
+    let files =
+        String::from_utf8_lossy(&listed.stdout).lines().map(PathBuf::from).collect::<Vec<_>>();
     Ok(files.into_iter().filter(|f| root().join(f).is_file()).collect())
 }
 
 /// Pure crates stay pure through their whole dependency tree, and our own arrows point one way.
 fn dependencies() -> Result<Vec<String>> {
-    let output = Command::new(cargo()).args(["metadata", "--format-version", "1"]).current_dir(root()).output()?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
+    let output = Command::new(cargo())
+        .args(["metadata", "--format-version", "1"])
+        .current_dir(root())
+        .output()?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
     let packages = metadata["packages"].as_array().context("no packages")?;
     let name_of: BTreeMap<&str, &str> =
         packages.iter().filter_map(|p| Some((p["id"].as_str()?, p["name"].as_str()?))).collect();
@@ -101,11 +145,18 @@ fn dependencies() -> Result<Vec<String>> {
                 }
             }
         }
-        breaches.extend(IMPURE.iter().filter(|i| seen.contains(*i)).map(|i| format!("{pure} is pure and yet depends on {i}")));
+        breaches.extend(
+            IMPURE
+                .iter()
+                .filter(|i| seen.contains(*i))
+                .map(|i| format!("{pure} is pure and yet depends on {i}")),
+        );
     }
     for (from, allowed) in LAYERS {
         let ours = direct.get(from).into_iter().flatten().filter(|d| d.starts_with("perjury"));
-        breaches.extend(ours.filter(|d| !allowed.contains(d)).map(|d| format!("{from} may not know {d}")));
+        breaches.extend(
+            ours.filter(|d| !allowed.contains(d)).map(|d| format!("{from} may not know {d}")),
+        );
     }
     Ok(breaches)
 }
@@ -118,7 +169,9 @@ fn manifests(files: &[PathBuf]) -> Result<Vec<String>> {
         }
     }
     for pure in ["history", "checker", "sim"] {
-        if !read(Path::new(&format!("crates/{pure}/src/lib.rs")))?.contains("#![warn(clippy::disallowed_methods)]") {
+        if !read(Path::new(&format!("crates/{pure}/src/lib.rs")))?
+            .contains("#![warn(clippy::disallowed_methods)]")
+        {
             breaches.push(format!("crates/{pure}/src/lib.rs does not forbid I/O and clocks"));
         }
     }
@@ -126,16 +179,26 @@ fn manifests(files: &[PathBuf]) -> Result<Vec<String>> {
 }
 
 fn top_level(files: &[PathBuf]) -> Vec<String> {
-    let tops: BTreeSet<String> =
-        files.iter().filter_map(|f| f.components().next()).map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
-    tops.iter().filter(|t| !TOP.contains(&t.as_str())).map(|t| format!("{t} does not belong at the top level")).collect()
+    let tops: BTreeSet<String> = files
+        .iter()
+        .filter_map(|f| f.components().next())
+        .map(|c| c.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    tops.iter()
+        .filter(|t| !TOP.contains(&t.as_str()))
+        .map(|t| format!("{t} does not belong at the top level"))
+        .collect()
 }
 
 fn one_file(file: &Path) -> Result<Vec<String>> {
     let mut breaches = Vec::new();
     let name = file.display();
-    if file.starts_with("histories") && std::fs::metadata(root().join(file))?.len() > CORPUS_BYTES_MAX {
-        breaches.push(format!("{name} is larger than {CORPUS_BYTES_MAX} bytes: make it a seed of the simulator"));
+    if file.starts_with("histories")
+        && std::fs::metadata(root().join(file))?.len() > CORPUS_BYTES_MAX
+    {
+        breaches.push(format!(
+            "{name} is larger than {CORPUS_BYTES_MAX} bytes: make it a seed of the simulator"
+        ));
     }
     let Ok(text) = std::fs::read_to_string(root().join(file)) else { return Ok(breaches) };
     let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default();
@@ -145,14 +208,27 @@ fn one_file(file: &Path) -> Result<Vec<String>> {
             breaches.push(format!("{name} has {lines} lines, more than {LINES_MAX}"));
         }
         // Spelled in halves, so that this file does not break its own rule.
-        for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore"), concat!("test.", "skip("), concat!("test.", "only(")] {
+        for word in [
+            concat!("TO", "DO"),
+            concat!("FIX", "ME"),
+            concat!("to", "do!("),
+            concat!("unimple", "mented!("),
+            concat!("#[ig", "nore"),
+            concat!("test.", "skip("),
+            concat!("test.", "only("),
+        ] {
             if let Some(line) = text.lines().position(|l| l.contains(word)) {
-                breaches.push(format!("{name}:{}: {word} is unfinished or switched-off work", line + 1));
+                breaches.push(format!(
+                    "{name}:{}: {word} is unfinished or switched-off work",
+                    line + 1
+                ));
             }
         }
     }
     if file.ends_with("package-lock.json") && text.contains("\"resolved\": \"http") {
-        breaches.push(format!("{name} holds download addresses: install with omit-lockfile-registry-resolved=true"));
+        breaches.push(format!(
+            "{name} holds download addresses: install with omit-lockfile-registry-resolved=true"
+        ));
     }
     Ok(breaches)
 }
@@ -160,18 +236,26 @@ fn one_file(file: &Path) -> Result<Vec<String>> {
 /// One anomaly, one file, with all sections of its doc, and at least one positive in the corpus.
 fn anomalies(files: &[PathBuf]) -> Result<Vec<String>> {
     let mut breaches = Vec::new();
-    let rules = files.iter().filter(|f| f.parent() == Some(Path::new("crates/checker/src/anomalies")) && !f.ends_with("mod.rs"));
+    let rules = files.iter().filter(|f| {
+        f.parent() == Some(Path::new("crates/checker/src/anomalies")) && !f.ends_with("mod.rs")
+    });
     for file in rules {
         let text = read(file)?;
-        for section in ["# What it is", "# Why it is bad", "# How it is found", "# Contract", "# Source"] {
+        for section in
+            ["# What it is", "# Why it is bad", "# How it is found", "# Contract", "# Source"]
+        {
             if !text.contains(section) {
                 breaches.push(format!("{} lacks the section {section:?}", file.display()));
             }
         }
     }
-    for file in files.iter().filter(|f| f.starts_with("histories") && f.extension().is_some_and(|e| e == "jsonl")) {
+    for file in files
+        .iter()
+        .filter(|f| f.starts_with("histories") && f.extension().is_some_and(|e| e == "jsonl"))
+    {
         if !root().join(file.with_extension("expected.json")).is_file() {
-            breaches.push(format!("{} has no hand-judged .expected.json beside it", file.display()));
+            breaches
+                .push(format!("{} has no hand-judged .expected.json beside it", file.display()));
         }
     }
     Ok(breaches)
@@ -191,5 +275,6 @@ fn code_map() -> Result<Vec<String>> {
 }
 
 fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(root().join(file)).with_context(|| format!("cannot read {}", file.display()))
+    std::fs::read_to_string(root().join(file))
+        .with_context(|| format!("cannot read {}", file.display()))
 }

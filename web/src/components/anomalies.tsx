@@ -1,6 +1,6 @@
 // Every anomaly, the worst first; an example opens its operations, its place in the log, and what surrounded it.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { Json, Operation } from "../api/types";
 import { bandLabel, windowOf } from "../lib/charts/layout";
@@ -35,24 +35,43 @@ export function Anomalies({ report }: { report: Report }) {
   );
 }
 
+/** How many examples of a kind are listed before the rest is asked for. */
+const FIRST = 5;
+
 function Group({ anomaly }: { anomaly: Anomaly }) {
+  const [all, setAll] = useState(false);
+  const chosen = place.value.anomaly;
+  const beyond = chosen?.name === anomaly.name && chosen.example >= FIRST;
+  const shown = all || beyond ? anomaly.examples : anomaly.examples.slice(0, FIRST);
   return (
     <article class="anomaly" aria-label={anomaly.name}>
       <header>
         <h3>
           <span class="mono">{anomaly.name}</span> <span class="anomaly-title">{anomaly.title}</span>
         </h3>
-        <span class="anomaly-count">{plural(anomaly.count, "case")}</span>
+        <span class="anomaly-count">
+          {plural(anomaly.count, "case")}
+          {anomaly.violations > 0 &&
+            anomaly.violations < anomaly.count &&
+            `, ${integer(anomaly.violations)} of them prohibited`}
+        </span>
         <JudgementBadge judgement={anomaly.judgement} />
       </header>
       {anomaly.rule !== "" && <p class="anomaly-rule">{anomaly.rule}</p>}
-      {anomaly.analysis !== "" && <p class="anomaly-how">How it was found: {anomaly.analysis}</p>}
+      {anomaly.analysis !== "" && anomaly.analysis !== anomaly.name && (
+        <p class="anomaly-how">Found by the analysis {anomaly.analysis}.</p>
+      )}
       <ol class="examples">
-        {anomaly.examples.map((example, i) => (
+        {shown.map((example, i) => (
           <ExampleItem key={i} name={anomaly.name} at={i} example={example} />
         ))}
       </ol>
-      {anomaly.count > anomaly.examples.length && anomaly.examples.length > 0 && (
+      {shown.length < anomaly.examples.length && (
+        <button type="button" class="link more" onClick={() => setAll(true)}>
+          Show {integer(anomaly.examples.length - shown.length)} more
+        </button>
+      )}
+      {anomaly.count > anomaly.examples.length && shown.length === anomaly.examples.length && shown.length > 0 && (
         <p class="quiet">
           The {integer(anomaly.examples.length)} most telling of {integer(anomaly.count)} are listed.
         </p>

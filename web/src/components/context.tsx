@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Json, JsonObject } from "../api/types";
-import { clock } from "../lib/format";
+import { clock, nanos } from "../lib/format";
 import { place } from "../lib/state";
 import { JudgementBadge, Section } from "./basics";
 import { NodeLines } from "./logs";
@@ -63,7 +63,7 @@ export function Context() {
         {report && report.errors.length > 0 && (
           <Pairs title="Errors that clients saw" of={Object.fromEntries(report.errors)} />
         )}
-        {report?.lag && <Pairs title="Worst real-time lag" of={report.lag} />}
+        {report?.lag && <Pairs title="Worst real-time lag" of={lagFacts(report.lag)} />}
       </div>
       <Contract />
       <Source title="Plan" of={detail.plan ?? header["plan"]} />
@@ -71,6 +71,16 @@ export function Context() {
       <NodeLog />
     </Section>
   );
+}
+
+/** How far behind the newest record a consumer was at worst. */
+function lagFacts(lag: JsonObject): JsonObject {
+  const { lag_ns: behind, time, ...rest } = lag;
+  return {
+    ...(typeof behind === "number" ? { behind: nanos(behind) } : {}),
+    ...(typeof time === "number" ? { at: clock(time) } : {}),
+    ...rest,
+  };
 }
 
 function Contract() {

@@ -93,13 +93,13 @@ function Around({ from, to, at }: { from: number; to: number; at: number }) {
       <ul>
         {bands.map((b) => (
           <li key={b.fault}>
-            <span class="mono">{relative(b.start)}</span> fault {b.fault}: {bandLabel(b, true)}, until {clock(b.end)}
+            <span class="nowrap">{relative(b.start)}</span> fault {b.fault}: {bandLabel(b, true)}, until {clock(b.end)}
             {b.witnessed === false ? ", not witnessed" : ""}
           </li>
         ))}
         {leaders.slice(0, 12).map((l, i) => (
           <li key={i}>
-            <span class="mono">{relative(l.t)}</span> {leaderLabel(l)}
+            <span class="nowrap">{relative(l.t)}</span> {leaderLabel(l)}
           </li>
         ))}
       </ul>

@@ -60,7 +60,7 @@ export function Figures({ report }: { report: Report }) {
         <Figure
           label="Polls"
           value={integer(polls.ok)}
-          note={`${integer(polls.fail)} fail, ${integer(polls.info)} info`}
+          note={`${integer(polls.fail)} fail, ${integer(polls.info)} info${report.polledRecords === null ? "" : `; ${integer(report.polledRecords)} records`}`}
         />
         <Figure label="Formation" value={millis(report.formationMs)} note="until all nodes agreed" />
         <Figure label="Leader changes" value={report.leaderChanges === null ? "–" : integer(report.leaderChanges)} />
@@ -106,7 +106,7 @@ function Faults({ faults }: { faults: Fault[] }) {
                 {f.key !== null && <span class="quiet"> · {f.key}</span>}
               </td>
               <td class="nowrap">{clock(f.start)}</td>
-              <td class="number">{nanos(Math.max(0, f.end - f.start))}</td>
+              <td class="number">{f.start === null || f.end === null ? "–" : nanos(Math.max(0, f.end - f.start))}</td>
               <td class="witness">
                 <span class={f.witnessed ? "yes" : "no"}>{f.witnessed ? "✓ witnessed" : "✕ not witnessed"}</span>
                 {f.why !== "" && <span class="quiet"> {f.why}</span>}
@@ -201,6 +201,11 @@ export function Keys({ report }: { report: Report }) {
           </tbody>
         </table>
       </div>
+      {report.keysTotal > report.keys.length && (
+        <p class="quiet">
+          {integer(report.keys.length)} of {integer(report.keysTotal)} topic-partitions are listed, the worst first.
+        </p>
+      )}
     </Section>
   );
 }

@@ -13,13 +13,15 @@ import {
   windowOf,
   withPoints,
 } from "../lib/charts/layout";
-import { describe, latencyChart, rateChart, type Hover, type Setup } from "../lib/charts/charts";
+import { describe, latencyChart, rateChart, unseenChart, type Hover, type Setup } from "../lib/charts/charts";
 import { palette } from "../lib/charts/palette";
 import { clock, integer, millis, plural, wall } from "../lib/format";
 import { colours, open, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 import { Outcome } from "./basics";
 import { useRun } from "./run-context";
+
+const NO_SERIES: { time: number; unseen: number }[] = [];
 
 /** How many operations of anomalies are marked. */
 const MARKS_MAX = 200;
@@ -170,6 +172,8 @@ function Charts({ timeline, hidden, pointed }: { timeline: Timeline; hidden: Set
   const box = useRef<HTMLDivElement>(null);
   const latency = useRef<HTMLDivElement>(null);
   const rate = useRef<HTMLDivElement>(null);
+  const unread = useRef<HTMLDivElement>(null);
+  const unseen = useRun().report?.unseenSeries ?? NO_SERIES;
   const [width, setWidth] = useState(0);
   const [hover, setHover] = useState<Hover | null>(null);
   useEffect(() => {
@@ -181,13 +185,14 @@ function Charts({ timeline, hidden, pointed }: { timeline: Timeline; hidden: Set
   }, []);
   const marks = JSON.stringify(pointed);
   useEffect(() => {
-    if (width < 50 || !latency.current || !rate.current) return;
+    if (width < 50 || !latency.current || !rate.current || !unread.current) return;
     const setup: Setup = {
       timeline,
       hidden,
       colours: palette(),
       violations: new Set(pointed.violations),
       open: new Set(pointed.open),
+      unseen,
       onWindow: (from, to) => open({ window: { from, to: Math.min(to, timeline.duration) } }, "replace"),
       onReset: () => open({ window: null }, "replace"),
       onHover: setHover,
@@ -195,16 +200,21 @@ function Charts({ timeline, hidden, pointed }: { timeline: Timeline; hidden: Set
     };
     const charts = [
       latencyChart(latency.current, setup, width, width < 600 ? 260 : 340),
+      ...(unseen.length > 0 ? [unseenChart(unread.current, setup, width, 84)] : []),
       rateChart(rate.current, setup, width, 130),
     ];
     return () => {
       charts.forEach((c) => c.destroy());
       setHover(null);
     };
-  }, [timeline, hidden, width, marks, colours.value]);
+  }, [timeline, hidden, width, marks, unseen, colours.value]);
   return (
     <div class="charts" ref={box} role="img" aria-label={describe(timeline)}>
+      <p class="chart-title">Latency of each operation</p>
       <div ref={latency} class="chart" />
+      {unseen.length > 0 && <p class="chart-title">Acknowledged and not yet read</p>}
+      <div ref={unread} class="chart" />
+      <p class="chart-title">Completed per second</p>
       <div ref={rate} class="chart" />
       {hover && <Tooltip hover={hover} timeline={timeline} width={width} />}
     </div>

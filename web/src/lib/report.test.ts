@@ -21,19 +21,23 @@ describe("reading a report", () => {
     };
     expect(readReport(odd)?.story[1]).toEqual({ text: "4", ops: [2] });
   });
-  it("puts violations first and the greatest count before the others", () => {
+  it("puts violations first, lost data before all, and the greater count before the smaller", () => {
     const of = (judgement: string, count: number) => ({ judgement, count, examples: [] });
     const anomalies = {
       unseen: of("unspecified", 9),
       "availability-gap": of("allowed", 50),
-      duplicate: of("violation", 1),
-      "lost-write": of("violation", 3),
+      duplicate: of("violation", 3),
+      "lost-write": of("violation", 1),
+      "poll-skip": of("violation", 40),
+      "int-poll-skip": of("violation", 50),
       G0: of("violation", 0),
       odd: of("never heard of", 2),
     };
     expect(readReport({ anomalies })?.anomalies.map((a) => a.name)).toEqual([
       "lost-write",
       "duplicate",
+      "int-poll-skip",
+      "poll-skip",
       "unseen",
       "odd",
       "availability-gap",
@@ -69,6 +73,18 @@ describe("reading a report", () => {
       { key: "b", lost: 1 },
     ];
     expect(readReport({ counts: { keys } })?.lost).toBe(3);
+    // A report that lists only some topic-partitions says the whole elsewhere.
+    const wide = readReport({ counts: { keys, keys_total: 900 }, confidence: { lost: 7 } });
+    expect([wide?.lost, wide?.keysTotal]).toEqual([7, 900]);
+  });
+});
+
+describe("cases that the contract judges one by one", () => {
+  it("are counted apart from all cases", () => {
+    const of = (raw: object) => readReport({ anomalies: { x: { count: 9, ...raw } } })?.anomalies[0]?.violations;
+    expect(of({ judgement: "violation", violations: 4 })).toBe(4);
+    expect(of({ judgement: "violation" })).toBe(9);
+    expect(of({ judgement: "unspecified" })).toBe(0);
   });
 });
 

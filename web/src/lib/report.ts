@@ -16,6 +16,8 @@ export interface Example {
 export interface Anomaly {
   name: string;
   count: number;
+  /** How many of the cases the contract prohibits. */
+  violations: number;
   judgement: Judgement;
   rule: string;
   title: string;
@@ -38,8 +40,8 @@ export interface Fault {
   target: string;
   nodes: string[];
   key: string | null;
-  start: number;
-  end: number;
+  start: number | null;
+  end: number | null;
   witnessed: boolean;
   why: string;
   electionMs: number | null;
@@ -64,7 +66,12 @@ export interface Report {
   acknowledgedRead: number;
   unseen: number;
   lost: number;
+  polledRecords: number | null;
   keys: KeyCounts[];
+  /** How many topic-partitions there are; more than are listed in very wide runs. */
+  keysTotal: number;
+  /** Acknowledged and not yet read, over time (ns). */
+  unseenSeries: { time: number; unseen: number }[];
   errors: [string, number][];
   coverage: Coverage;
   formationMs: number | null;
@@ -102,6 +109,30 @@ const indices = (v: Json | undefined): number[] => list(v).filter((i) => typeof 
 
 const SEVERITY: Record<Judgement, number> = { violation: 0, unspecified: 1, allowed: 2 };
 
+/** What weighs more stands first: data that is gone or wrong, then what should not have been seen, then order. */
+const WEIGHT = [
+  "lost-write",
+  "lost-tail",
+  "truncated-log",
+  "corrupt-record",
+  "inconsistent-offsets",
+  "resurrected-write",
+  "phantom-read",
+  "G1a",
+  "torn-transaction",
+  "duplicate",
+  "early-read",
+  "precommitted-read",
+  "stale-read",
+  "realtime-order",
+];
+
+/** The place of an anomaly among those of the same judgement; unknown names come after the known ones. */
+function weight(name: string): number {
+  const at = WEIGHT.indexOf(name);
+  return at === -1 ? WEIGHT.length : at;
+}
+
 function judgement(v: Json | undefined): Judgement {
   return v === "violation" || v === "allowed" ? v : "unspecified";
 }
@@ -131,6 +162,7 @@ function anomalies(v: Json | undefined): Anomaly[] {
     return {
       name,
       count: count(o["count"]),
+      violations: maybe(o["violations"]) ?? (o["judgement"] === "violation" ? count(o["count"]) : 0),
       judgement: judgement(o["judgement"]),
       rule: text(o["rule"]),
       title: text(o["title"]),
@@ -139,7 +171,9 @@ function anomalies(v: Json | undefined): Anomaly[] {
     };
   });
   const found = all.filter((a) => a.count > 0 || a.examples.length > 0);
-  return found.sort((a, b) => SEVERITY[a.judgement] - SEVERITY[b.judgement] || b.count - a.count);
+  return found.sort(
+    (a, b) => SEVERITY[a.judgement] - SEVERITY[b.judgement] || weight(a.name) - weight(b.name) || b.count - a.count,
+  );
 }
 
 function fault(v: Json): Fault {
@@ -150,8 +184,8 @@ function fault(v: Json): Fault {
     target: text(o["target"]),
     nodes: list(o["nodes"]).map(text),
     key: text(o["key"]) || null,
-    start: count(o["start"]),
-    end: count(o["end"]),
+    start: maybe(o["start"]),
+    end: maybe(o["end"]),
     witnessed: o["witnessed"] === true,
     why: text(o["why"]),
     electionMs: maybe(o["election_ms"]),
@@ -227,8 +261,14 @@ export function readReport(raw: Json): Report | null {
     acknowledged: count(seen["acknowledged"]),
     acknowledgedRead: count(seen["acknowledged_read"]),
     unseen: count(seen["unseen"]),
-    lost: keys.reduce((sum, k) => sum + k.lost, 0),
+    lost: maybe(object(raw["confidence"])["lost"]) ?? keys.reduce((sum, k) => sum + k.lost, 0),
+    polledRecords: maybe(seen["polled_records"]),
     keys,
+    keysTotal: Math.max(keys.length, count(seen["keys_total"])),
+    unseenSeries: list(seen["unseen_series"]).map((p) => ({
+      time: count(object(p)["time"]),
+      unseen: count(object(p)["unseen"]),
+    })),
     errors: Object.entries(object(seen["errors"]))
       .map(([code, n]): [string, number] => [code, count(n)])
       .sort((a, b) => b[1] - a[1]),

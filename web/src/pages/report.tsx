@@ -1,6 +1,6 @@
 // The report of one run, in the order in which a reader asks.
 
-import { useCallback, useEffect, useMemo } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
 import { api } from "../api/client";
 import type { RunDetail } from "../api/types";
 import { Anomalies } from "../components/anomalies";
@@ -32,6 +32,12 @@ export function ReportPage({ id }: { id: string }) {
   }, [running]);
   const hasHistory = detail.data?.files.some((f) => f.path === "history.jsonl") ?? false;
   const timeline = useFetch(hasHistory ? id : null, (s) => api.timeline(id, {}, s), running ? FOLLOW : null);
+  const ran = useRef(false);
+  useEffect(() => {
+    // The last events may have come after the last look.
+    if (ran.current && !running) timeline.reload();
+    ran.current = running;
+  }, [running]);
   const report = useMemo(() => readReport(detail.data?.report ?? null), [detail.data]);
   const info: RunInfo | null = useMemo(
     () => detail.data && { id, detail: detail.data, report, started: startOf(detail.data), timeline: timeline.data },

@@ -81,7 +81,7 @@ fn example(ctx: &Context<'_>, seen: &Observations, (id, slot): (KeyId, Slot)) ->
     let row = key.writer(slot).or(key.first_read(slot));
     let (around, fault) = row.map_or((String::new(), None), |row| ctx.fault_around(row));
     let text = format!(
-        "{} of {}{sender}{around}, stands {}{}.",
+        "Value {} of {}{sender}{around}, stands {}{}.",
         ctx.value(key, slot),
         ctx.key(id),
         words::list(&named),

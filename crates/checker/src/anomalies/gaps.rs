@@ -1,11 +1,12 @@
 //! What polls passed over: the common ground of truncated-log, stale-read and resurrected-write.
 //!
 //! A [`Gap`] says that one answer to one poll held records on both sides of some places and nothing at them: at that
-//! moment the log had nothing there, for good, since offsets are filled in order. Each place that a gap covers is put into
-//! one class:
-//! - *truncated*: an ok operation that ended before the poll was invoked had read the value;
-//! - otherwise *stale*: the send was acknowledged before the poll was invoked, and some ok operation read the value;
-//! - otherwise *resurrected*: an ok operation invoked after the poll ended read the value.
+//! moment the log had nothing there, for good, since offsets are filled in order. Each value whose place a gap covers, and
+//! that an ok operation read at some time, is put into one class:
+//! - *truncated*: an ok operation that ended before the poll was invoked had read it, and none that was invoked after the
+//!   poll had ended did;
+//! - otherwise *stale*: its send was acknowledged before the poll was invoked;
+//! - otherwise *resurrected*: an ok operation that was invoked after a poll had passed over it read it.
 //!
 //! Only the picked value of a place takes part, and only if it stands nowhere else. Of all gaps over a place the one
 //! invoked last (truncated, stale) or ended first (resurrected) is the witness; both are found by sweeping the gaps once,
@@ -51,28 +52,51 @@ pub(super) fn of_class(ctx: &Context<'_>, class: Class) -> Tally<Passed> {
     tally
 }
 
+/// A value that a poll passed over, before it is known who read it when.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    /// The completion of the passing poll that was invoked last, and its invocation.
+    last: usize,
+    last_invoked: usize,
+    /// The completion of the passing poll that ended first.
+    first: usize,
+    /// The ok read that was invoked last, and its invocation.
+    read: Option<(usize, usize)>,
+}
+
 fn classify(ctx: &Context<'_>) -> Vec<Passed> {
-    let mut all = Vec::new();
-    let mut later: FxHashMap<(KeyId, Slot), usize> = FxHashMap::default();
+    let mut candidates: FxHashMap<(KeyId, Slot), Candidate> = FxHashMap::default();
     for (id, key) in ctx.index.keys() {
         let gaps = ctx.walk.gaps.get(id.index()).map(Vec::as_slice).unwrap_or_default();
         if !gaps.is_empty() {
-            classify_key(ctx, id, key, gaps, &mut all, &mut later);
+            collect(ctx, id, key, gaps, &mut candidates);
         }
     }
-    if !later.is_empty() {
-        resurrected(ctx, &mut later, &mut all);
+    if candidates.is_empty() {
+        return Vec::new();
     }
+    for i in ctx.index.data_completions().filter(|i| ctx.is_ok(*i)) {
+        let Some(invoked) = ctx.invoked(i) else { continue };
+        ctx.index.for_each_read(i, |key, slot, _| {
+            if let Some(c) = candidates.get_mut(&(key, slot)) {
+                let later = c.read.is_none_or(|(before, _)| before < invoked);
+                c.read = if later { Some((invoked, i)) } else { c.read };
+            }
+        });
+    }
+    let mut all: Vec<Passed> =
+        candidates.into_iter().filter_map(|(at, c)| judge(ctx, at, c)).collect();
+    all.sort_unstable_by_key(|p| (p.key, p.slot));
     all
 }
 
-fn classify_key(
+/// The values of one key that its gaps cover.
+fn collect(
     ctx: &Context<'_>,
     id: KeyId,
     key: &KeyIndex,
     gaps: &[Gap],
-    all: &mut Vec<Passed>,
-    later: &mut FxHashMap<(KeyId, Slot), usize>,
+    candidates: &mut FxHashMap<(KeyId, Slot), Candidate>,
 ) {
     let mut timed: Vec<(usize, Gap)> =
         gaps.iter().filter_map(|gap| Some((ctx.invoked(gap.row as usize)?, *gap))).collect();
@@ -82,21 +106,32 @@ fn classify_key(
     let invoked_last = cover(key.len(), timed.iter().map(|(_, gap)| *gap));
     for (place, slot) in (0u32..).zip(key.picked()) {
         let (last, first) = (invoked_last[place as usize], ended_first[place as usize]);
-        if last == NONE || key.first_and_last(slot) != Some((place, place)) {
+        let alone = key.first_and_last(slot) == Some((place, place));
+        if last == NONE || !alone || key.first_read(slot).is_none() {
             continue;
         }
-        let Some(read) = key.first_read(slot) else { continue };
-        let Some(invoked) = ctx.invoked(last as usize) else { continue };
-        let acknowledged = key.writer(slot).filter(|w| ctx.history.kind(*w) == Kind::Ok);
-        let passed = |class, proof| Passed { class, key: id, slot, proof, poll: last as usize };
-        if read < invoked {
-            all.push(passed(Class::Truncated, read));
-        } else if let Some(writer) = acknowledged.filter(|w| *w < invoked) {
-            all.push(passed(Class::Stale, writer));
-        } else {
-            later.insert((id, slot), first as usize);
-        }
+        let (last, first) = (last as usize, first as usize);
+        let Some(last_invoked) = ctx.invoked(last) else { continue };
+        candidates.insert((id, slot), Candidate { last, last_invoked, first, read: None });
     }
+}
+
+fn judge(ctx: &Context<'_>, (id, slot): (KeyId, Slot), c: Candidate) -> Option<Passed> {
+    let key = ctx.index.key(id);
+    let passed = |class, proof, poll| Some(Passed { class, key: id, slot, proof, poll });
+    let read = key.first_read(slot)?;
+    let (read_invoked, read_last) = c.read?;
+    if read < c.last_invoked && read_invoked < c.last {
+        return passed(Class::Truncated, read, c.last);
+    }
+    let acknowledged = key.writer(slot).filter(|w| ctx.history.kind(*w) == Kind::Ok);
+    if let Some(writer) = acknowledged.filter(|w| *w < c.last_invoked) {
+        return passed(Class::Stale, writer, c.last);
+    }
+    if c.first < read_invoked {
+        return passed(Class::Resurrected, read_last, c.first);
+    }
+    None
 }
 
 /// For each place the row of the first of these gaps that covers it.
@@ -124,25 +159,6 @@ fn free(next: &mut [u32], at: u32) -> u32 {
         at = beyond as usize;
     }
     u32::try_from(at).unwrap_or(NONE)
-}
-
-/// Finds, for each candidate, the first ok read that was invoked after the gap.
-fn resurrected(
-    ctx: &Context<'_>,
-    later: &mut FxHashMap<(KeyId, Slot), usize>,
-    all: &mut Vec<Passed>,
-) {
-    for i in ctx.index.data_completions().filter(|i| ctx.is_ok(*i)) {
-        let Some(invoked) = ctx.invoked(i) else { continue };
-        ctx.index.for_each_read(i, |key, slot, _| {
-            if let Some(poll) = later.get(&(key, slot)).copied()
-                && poll < invoked
-            {
-                later.remove(&(key, slot));
-                all.push(Passed { class: Class::Resurrected, key, slot, proof: i, poll });
-            }
-        });
-    }
 }
 
 /// An example whose sentence begins with these words.

@@ -87,7 +87,9 @@ fn example(ctx: &Context<'_>, seen: &Observations, case: &Case) -> Example {
     let named: Vec<String> = slots
         .iter()
         .take(NAMED_MAX)
-        .map(|s| format!("{} ({})", ctx.value(key, *s), seen.words(ctx, case.key, offset, *s)))
+        .map(|s| {
+            format!("value {} ({})", ctx.value(key, *s), seen.words(ctx, case.key, offset, *s))
+        })
         .collect();
     let rows: Vec<usize> = slots
         .iter()

@@ -85,11 +85,11 @@ fn poll_sentence(ctx: &Context<'_>, jump: &Jump) -> String {
     let (far, at) = (how_far(jump), offset(jump.to.1));
     let after = ctx.op(jump.row as usize);
     if jump.before == jump.row {
-        return format!("Within {after}, {from} was followed by {to}{at}, {far}");
+        return format!("Within {after}, {from} was followed by value {to}{at}, {far}");
     }
     let (who, before) = (process(ctx, jump), ctx.op(jump.before as usize));
     format!(
-        "The last record that {who} read in {before} was {from}; its next read, {after}, began with {to}{at}, {far}"
+        "The last record that {who} read in {before} was {from}; its next read, {after}, began with value {to}{at}, {far}"
     )
 }
 
@@ -100,11 +100,11 @@ fn send_sentence(ctx: &Context<'_>, jump: &Jump) -> String {
     let (far, at) = (how_far(jump), offset(place));
     let after = ctx.op(jump.row as usize);
     if jump.before == jump.row {
-        return format!("{} sent {from}{at} and next {to}, {far}", words::capital(&after));
+        return format!("{} sent value {from}{at} and next {to}, {far}", words::capital(&after));
     }
     let (who, before) = (process(ctx, jump), ctx.op(jump.before as usize));
     format!(
-        "{} sent {from}{at} in {before} and next, in {after}, {to}, {far}",
+        "{} sent value {from}{at} in {before} and next, in {after}, {to}, {far}",
         words::capital(&who)
     )
 }

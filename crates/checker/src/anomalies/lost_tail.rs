@@ -110,7 +110,7 @@ fn example(ctx: &Context<'_>, id: KeyId, slot: Slot, reached: i64) -> Example {
     let text = format!(
         "{} was acknowledged by {}{around}; the final read, which began later, found the end of the log at offset \
          {reached}; no operation ever read it.",
-        ctx.placed(id, slot, offset),
+        crate::words::capital(&ctx.placed(id, slot, offset)),
         ctx.op(writer),
     );
     let mut example = ctx.example(id, slot, offset, [writer], text);

@@ -25,6 +25,7 @@ use crate::contract::Clause;
 use crate::index::{KeyIndex, Slot};
 use crate::report::Example;
 use crate::tally::Tally;
+use crate::words::capital;
 use perjury_history::{KeyId, Kind};
 use serde_json::json;
 
@@ -103,7 +104,7 @@ fn example(ctx: &Context<'_>, case: Lost) -> Example {
     let offset = place.map(|p| key.offset_at(p));
     let (around, fault) = ctx.fault_near(case.writer);
     let writer = ctx.op(case.writer);
-    let what = ctx.placed(case.key, case.slot, offset);
+    let what = capital(&ctx.placed(case.key, case.slot, offset));
     let mut text = if ctx.is_ok(case.writer) {
         format!("{what} was acknowledged by {writer}{around}")
     } else {
@@ -125,10 +126,13 @@ fn example(ctx: &Context<'_>, case: Lost) -> Example {
         let (value, at) = (ctx.value(key, other), offset.unwrap_or_default());
         match key.first_read(other) {
             Some(read) => {
-                text.push_str(&format!(", and {} found {value} at offset {at}", ctx.op(read)));
+                text.push_str(&format!(
+                    ", and {} found value {value} at offset {at}",
+                    ctx.op(read)
+                ));
                 ops.push(read);
             }
-            None => text.push_str(&format!(", and {value} stands at offset {at} as well")),
+            None => text.push_str(&format!(", and value {value} stands at offset {at} as well")),
         }
     }
     text.push('.');

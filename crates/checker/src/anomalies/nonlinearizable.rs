@@ -25,7 +25,11 @@ pub(super) const ENTRY: Entry = Entry {
     clause: Clause::Linearizability,
     meaning: "No order of the operations that respects real time explains what they returned.",
     impact: "Clients see old values, lost updates, or values out of nowhere.",
-    causes: &["reads from a replica that lags", "two leaders at the same time", "an update that was lost"],
+    causes: &[
+        "reads from a replica that lags",
+        "two leaders at the same time",
+        "an update that was lost",
+    ],
     advice: "Start at the operation that cannot be placed; the attempts show what each order contradicts.",
     legal_if: "a weaker consistency model",
     run: None,

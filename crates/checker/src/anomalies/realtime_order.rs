@@ -93,8 +93,8 @@ fn example(ctx: &Context<'_>, (id, later, earlier): Case) -> Example {
     let row = key.writer(later).unwrap_or(sent);
     let (around, fault) = ctx.fault_around(acknowledged);
     let text = format!(
-        "{} was acknowledged by {}{around} before {} sent {}, yet {} stands before it, at offset {}.",
-        ctx.placed(id, earlier, offset(earlier)),
+        "{} was acknowledged by {}{around} before {} sent value {}, yet value {} stands before it, at offset {}.",
+        crate::words::capital(&ctx.placed(id, earlier, offset(earlier))),
         ctx.op(acknowledged),
         ctx.op(row),
         ctx.value(key, later),

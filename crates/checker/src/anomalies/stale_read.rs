@@ -19,6 +19,7 @@ use super::gaps::{self, Class, Passed};
 use super::{Entry, Found, Origin};
 use crate::context::Context;
 use crate::contract::Clause;
+use crate::words::capital;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "stale-read",
@@ -49,7 +50,7 @@ fn run(ctx: &Context<'_>) -> Found {
 fn sentence(ctx: &Context<'_>, case: &Passed) -> String {
     format!(
         "{} was acknowledged by {}, but {}, invoked afterwards, passed over its place",
-        ctx.placed(case.key, case.slot, None),
+        capital(&ctx.placed(case.key, case.slot, None)),
         ctx.op(case.proof),
         ctx.op(case.poll),
     )

@@ -1,6 +1,6 @@
 //! # What it is
 //! An ok operation read a value at a place; a poll that was invoked afterwards returned records on both sides of that place
-//! and nothing there.
+//! and nothing there, and no later ok operation read it again.
 //!
 //! # Why it is bad
 //! What consumers acted upon does not exist any more: downstream copies hold records that the log denies.
@@ -19,6 +19,7 @@ use super::gaps::{self, Class, Passed};
 use super::{Entry, Found, Origin};
 use crate::context::Context;
 use crate::contract::Clause;
+use crate::words::capital;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "truncated-log",
@@ -48,8 +49,8 @@ fn run(ctx: &Context<'_>) -> Found {
 
 fn sentence(ctx: &Context<'_>, case: &Passed) -> String {
     format!(
-        "{} was read by {}, but {}, invoked afterwards, passed over its place",
-        ctx.placed(case.key, case.slot, None),
+        "{} was read by {}, but {}, invoked afterwards, passed over its place, and nobody read it again",
+        capital(&ctx.placed(case.key, case.slot, None)),
         ctx.op(case.proof),
         ctx.op(case.poll),
     )

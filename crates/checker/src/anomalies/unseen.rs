@@ -102,7 +102,7 @@ fn example(ctx: &Context<'_>, id: KeyId, unseen: u64) -> Example {
             words::counted(unseen, "value", "values")
         ),
         Some(first) => format!(
-            "{} of {name} had been read by no ok operation at the end, for instance {first}.",
+            "{} of {name} had been read by no ok operation at the end, for instance value {first}.",
             words::counted(unseen, "acknowledged record", "acknowledged records"),
         ),
     };

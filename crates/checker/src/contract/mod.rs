@@ -23,7 +23,7 @@ mod jepsen;
 
 use crate::options::{Budgets, Contract, Options};
 use crate::report::Judgement;
-use perjury_history::{Acks, Configuration, Header, SubVia};
+use perjury_history::{Acks, Configuration, F, Header, History, SubVia};
 
 /// The promise that an anomaly would break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,11 +136,16 @@ pub(crate) struct Promises {
 }
 
 impl Promises {
-    /// The promises of this header under these options.
-    pub(crate) fn new(header: &Header, options: &Options) -> Self {
+    /// The promises of this history under these options. How consumers come by their partitions is taken from the
+    /// header, else from the options, else from what they did.
+    pub(crate) fn new(history: &History, options: &Options) -> Self {
+        let header = &history.header;
         let mut config = header.config.clone();
         if config.sub_via.is_empty() {
             config.sub_via.clone_from(&options.sub_via);
+        }
+        if config.sub_via.is_empty() {
+            config.sub_via = observed(history);
         }
         Promises {
             contract: options.contract,
@@ -185,6 +190,25 @@ impl Promises {
     fn subscribes(&self) -> bool {
         self.config.sub_via.contains(&SubVia::Subscribe)
     }
+}
+
+/// How consumers came by their partitions in this history.
+fn observed(history: &History) -> Vec<SubVia> {
+    let mut found = Vec::new();
+    for i in 0..history.len() {
+        let via = match history.f(i) {
+            F::Assign => SubVia::Assign,
+            F::Subscribe => SubVia::Subscribe,
+            _ => continue,
+        };
+        if !found.contains(&via) {
+            found.push(via);
+        }
+        if found.len() == 2 {
+            break;
+        }
+    }
+    found
 }
 
 /// Whether a fault of this name takes data from a replica's storage, beyond stopping its process.

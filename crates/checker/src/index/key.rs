@@ -49,11 +49,6 @@ pub(crate) struct KeyIndex {
 }
 
 impl KeyIndex {
-    /// How many values there are.
-    pub(crate) fn slots_len(&self) -> usize {
-        self.values.len()
-    }
-
     /// All slots, ascending.
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = Slot> + use<> {
         let len = u32::try_from(self.values.len()).unwrap_or(NONE);

@@ -46,7 +46,7 @@ mod tables;
 pub(crate) use key::{KeyIndex, Slot};
 
 use crate::par;
-use perjury_history::{F, History, KeyId, Kind, MopRef, Process, ValueId};
+use perjury_history::{F, History, KeyId, Kind, MopRef, Process};
 
 /// Stands for "no slot", "no row", "no index" in the arrays.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -138,13 +138,6 @@ impl<'h> Index<'h> {
                 each(key, slot, offset);
             }
         }
-    }
-
-    /// The row of the last completion that sent `value` to `key` (Jepsen's writer-of). A send that never completed is
-    /// no writer.
-    pub(crate) fn writer_of(&self, key: KeyId, value: ValueId) -> Option<usize> {
-        let key = self.key(key);
-        key.writer(key.slot_of(value)?)
     }
 
     /// Runs `work` for every key on at most `threads` threads; the results are in order of the key ids.

@@ -4,11 +4,11 @@ use super::budget::Budget;
 use super::convert::{self, Malformed, Object};
 use super::log::{self, Holes, Log};
 use super::models::{Access, CasRegister, Fifo, Kv, MultiRegister, Mutex};
+use super::op::Op;
 use super::outcome::{Answer, Method, ModelName, ObjectOutcome, Outcome, Unknown};
 use super::queue::{self, Queue};
 use super::register::{self, Register, RegisterCall};
 use super::search::{self, Model};
-use super::op::Op;
 use perjury_history::{History, Scalar, ValueId};
 
 /// What a register holds before anything is written to it.

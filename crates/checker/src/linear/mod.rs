@@ -13,7 +13,7 @@
 //! Nothing here reads a clock: see [`budget::Budget`].
 
 pub mod budget;
-mod convert;
+pub(crate) mod convert;
 mod decide;
 pub mod log;
 pub mod models;

@@ -59,11 +59,7 @@ impl std::fmt::Display for OpRef {
 /// `guess` is where to look first, best an event soon after it; `returns` are the events of all returns in ascending
 /// order; `holds(before)` tells whether the events before `before` are linearizable, which is not so for all of them.
 /// Linearizability is prefix-closed, so the answer is found by steps of growing length from the guess, then by halving.
-pub(crate) fn first_broken(
-    guess: u64,
-    returns: &[u64],
-    mut holds: impl FnMut(u64) -> bool,
-) -> u64 {
+pub(crate) fn first_broken(guess: u64, returns: &[u64], mut holds: impl FnMut(u64) -> bool) -> u64 {
     let Some(last) = returns.len().checked_sub(1) else { return guess };
     let mut at = returns.partition_point(|r| *r < guess).min(last);
     let mut stride = 1;

@@ -118,7 +118,9 @@ impl Unknown {
         Unknown::new(
             what.code(),
             reached,
-            format!("The {resource} that was given ran out at event {reached}; everything before it is linearizable."),
+            format!(
+                "The {resource} that was given ran out at event {reached}; everything before it is linearizable."
+            ),
         )
     }
 }

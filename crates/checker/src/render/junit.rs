@@ -10,7 +10,8 @@ use std::fmt::Write;
 /// The report as JUnit XML.
 pub fn junit(report: &Report) -> String {
     let failed = |name: &str| {
-        let mut found = report.anomalies.iter().filter(|(_, a)| a.judgement == Judgement::Violation);
+        let mut found =
+            report.anomalies.iter().filter(|(_, a)| a.judgement == Judgement::Violation);
         found.any(|(anomaly, a)| anomaly == name || a.analysis == name)
     };
     let failures = report.analyses.keys().filter(|name| failed(name)).count();
@@ -39,13 +40,17 @@ pub fn junit(report: &Report) -> String {
 }
 
 fn case(out: &mut String, report: &Report, name: &str, verdict: Verdict) {
-    let head = format!("  <testcase classname=\"{}\" name=\"{}\"", escape(&report.model), escape(name));
+    let head =
+        format!("  <testcase classname=\"{}\" name=\"{}\"", escape(&report.model), escape(name));
     match verdict {
         Verdict::Valid => {
             let _ = writeln!(out, "{head}/>");
         }
         Verdict::Unknown => {
-            let _ = writeln!(out, "{head}><skipped message=\"unknown: the analysis gave no answer\"/></testcase>");
+            let _ = writeln!(
+                out,
+                "{head}><skipped message=\"unknown: the analysis gave no answer\"/></testcase>"
+            );
         }
         Verdict::Invalid => {
             let _ = writeln!(out, "{head}>");

@@ -44,7 +44,7 @@ pub(crate) struct Jump {
 }
 
 /// Two records next to each other in what one poll returned, between whose offsets there are places: the poll saw that
-/// nothing stands there.
+/// nothing stands there. Operations that polled the key out of order give none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gap {
     /// The completion of the poll.

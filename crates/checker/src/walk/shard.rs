@@ -42,6 +42,8 @@ struct KeyState {
     polls: Run,
     sends: Run,
     gaps: Vec<Gap>,
+    /// The last operation that polled the key out of order: what it passed over it may have returned later.
+    disordered: u32,
     reach: Reach,
     /// The highest offset that the operation under way showed.
     shown: i64,
@@ -74,6 +76,7 @@ pub(super) fn walk(
         polls: Run::EMPTY,
         sends: Run::EMPTY,
         gaps: Vec::new(),
+        disordered: NONE,
         reach: Reach::default(),
         shown: i64::MIN,
     });
@@ -361,7 +364,15 @@ impl KeyState {
         let (from, to) = pair;
         let row = self.polls.row;
         let passed = passed_over(table, from, to);
-        if let Some((first, end)) = passed.filter(|_| near && from.1.is_some() && to.1.is_some()) {
+        let back = reads_go_back(table, from, to);
+        if back {
+            self.disordered = row;
+            while self.gaps.last().is_some_and(|gap| gap.row == row) {
+                self.gaps.pop();
+            }
+        }
+        let shown = near && self.disordered != row && from.1.is_some() && to.1.is_some();
+        if let Some((first, end)) = passed.filter(|_| shown) {
             self.gaps.push(Gap { row, first, end });
         }
         let delta = delta(table, from.0, to.0);
@@ -369,7 +380,7 @@ impl KeyState {
         if delta > 1 {
             self.walk.int_poll_skip.add(passed.is_some(), -delta, row, jump);
         } else if delta < 1 {
-            self.walk.int_poll_back.add(reads_go_back(table, from, to), delta, row, jump);
+            self.walk.int_poll_back.add(back, delta, row, jump);
         }
     }
 

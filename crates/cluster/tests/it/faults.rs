@@ -15,7 +15,8 @@ async fn inject(rig: &Rig, fault: FaultKind, node: i32) -> FaultWitness {
 
 async fn formed(args: &[&str]) -> Rig {
     let rig = Rig::new(args);
-    rig.cluster.form(LONG).await.unwrap();
+    let formation = rig.cluster.form(LONG).await.unwrap();
+    assert_eq!(formation.attempts, 1, "no port of its own choice is taken");
     rig
 }
 

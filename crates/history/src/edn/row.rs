@@ -79,24 +79,25 @@ impl RowReader {
         c.expect(b'{')?;
         while !c.eat(b'}')? {
             let name = c.skip()?;
-            match c.slice(name) {
+            // Symbols and strings name a field as keywords do.
+            match datum::name(c.slice(name)).trim_matches('"') {
                 // The position is the index: parts of histories keep the numbers of the whole.
-                ":index" => drop(c.skip()?),
-                ":time" => {
+                "index" => drop(c.skip()?),
+                "time" => {
                     fields.time = c.integer()?;
                     if fields.time.is_none() && !c.eat_nil()? {
                         return Err(c.not(":time is in whole nanoseconds"));
                     }
                 }
-                ":process" => fields.process = process(c)?,
-                ":type" => fields.kind = Some(kind(c)?),
-                ":f" => {
+                "process" => fields.process = process(c)?,
+                "type" => fields.kind = Some(kind(c)?),
+                "f" => {
                     if !c.eat_nil()? {
                         fields.f = Some(F::parse(&plain_name(c)?));
                     }
                 }
-                ":value" => fields.value = Some(c.skip()?),
-                ":error" => fields.error = Some(c.skip()?),
+                "value" => fields.value = Some(c.skip()?),
+                "error" => fields.error = Some(c.skip()?),
                 _ => self.others.push((name, c.skip()?)),
             }
         }

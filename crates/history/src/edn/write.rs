@@ -69,7 +69,10 @@ fn general(to: &mut impl Write, mops: &[Value]) -> io::Result<()> {
     for (n, mop) in mops.iter().enumerate() {
         to.write_all(if n == 0 { b"" } else { b" " })?;
         match mop.as_array().and_then(|parts| parts.split_first()) {
-            Some((Value::String(name), rest)) if is_name(name) => {
+            // Those of Kafka would be read as such, which they are not when they stand here.
+            Some((Value::String(name), rest))
+                if is_name(name) && name != "send" && name != "poll" =>
+            {
                 write!(to, "[:{name}")?;
                 for part in rest {
                     to.write_all(b" ")?;
@@ -192,17 +195,27 @@ fn is_name(name: &str) -> bool {
 
 fn string(to: &mut impl Write, text: &str) -> io::Result<()> {
     to.write_all(b"\"")?;
-    for c in text.chars() {
-        match c {
-            '"' => to.write_all(b"\\\"")?,
-            '\\' => to.write_all(b"\\\\")?,
-            '\n' => to.write_all(b"\\n")?,
-            '\r' => to.write_all(b"\\r")?,
-            '\t' => to.write_all(b"\\t")?,
-            c if c.is_control() && u32::from(c) < 0x10000 => write!(to, "\\u{:04x}", u32::from(c))?,
-            c => write!(to, "{c}")?,
+    let mut plain = 0;
+    for (at, c) in text.char_indices() {
+        let escape = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            c if c.is_control() => "",
+            _ => continue,
+        };
+        to.write_all(&text.as_bytes()[plain..at])?;
+        plain = at + c.len_utf8();
+        // All control characters lie below 0x10000.
+        if escape.is_empty() {
+            write!(to, "\\u{:04x}", u32::from(c))?;
+        } else {
+            to.write_all(escape.as_bytes())?;
         }
     }
+    to.write_all(&text.as_bytes()[plain..])?;
     to.write_all(b"\"")
 }
 

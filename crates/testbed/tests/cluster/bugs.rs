@@ -79,7 +79,7 @@ async fn expose_uncommitted_shows_records_that_vanish() {
     let followers: Vec<u32> = (1..=3).filter(|id| *id != view.leader).collect();
     cluster.produce_acked(view.leader, "queue", &["kept"]).await;
     for id in &followers {
-        cluster.pause(*id);
+        cluster.pause(*id).await;
     }
     let mut client = cluster.client(view.leader).await.unwrap();
     // The answer to a fetch that waits already may still carry the first to a stopped follower.

@@ -100,7 +100,7 @@ async fn a_divergent_tail_is_truncated() {
     let survivor = followers[0];
     let mut acked = produce_numbered(&cluster, survivor, 0..10).await;
     for id in &followers {
-        cluster.pause(*id);
+        cluster.pause(*id).await;
     }
     let mut client = cluster.client(old.leader).await.unwrap();
     // The answer to a fetch that waits already may still carry this one to a stopped follower.

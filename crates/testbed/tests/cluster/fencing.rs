@@ -81,7 +81,7 @@ async fn a_stopped_leader_serves_nothing_when_it_continues() {
     cluster.produce_acked(survivor, "queue", &["before"]).await;
     let mut waiting = cluster.client(old.leader).await.unwrap();
     let mut fresh = cluster.client(old.leader).await.unwrap();
-    cluster.pause(old.leader);
+    cluster.pause(old.leader).await;
     let elected = |view: &crate::support::nodes::View| view.leader != old.leader;
     cluster.wait_view(survivor, "queue", "another leader", elected).await;
     cluster.produce_acked(survivor, "queue", &["after"]).await;

@@ -1,4 +1,4 @@
-// The two charts of a run: latency of every operation, and operations per second, on one axis of time.
+// The charts of a run on one axis of time: latency of every operation, what was not yet read, operations per second.
 
 import uPlot from "uplot";
 import type { Point, Timeline } from "../../api/types";
@@ -26,6 +26,8 @@ export interface Setup {
   /** Indices of operations that take part in a violation, and of those that are open on the page. */
   violations: Set<number>;
   open: Set<number>;
+  /** Acknowledged and not yet read, over the whole run; empty when the report has no such series. */
+  unseen: { time: number; unseen: number }[];
   onWindow: (from: number, to: number) => void;
   onReset: () => void;
   onHover: (hover: Hover | null) => void;
@@ -44,7 +46,7 @@ export interface Hover {
 }
 
 const AXIS_FONT = `11px "IBM Plex Mono", monospace`;
-/** The same for both charts, so that their moments stand under each other. */
+/** The same for all charts, so that their moments stand under each other. */
 const AXIS_WIDTH = 64;
 /** Room for half of the last label. */
 const RIGHT = 24;
@@ -77,7 +79,10 @@ function moment(s: number, ticks: number[]): string {
   return `${minutes}:${(s - minutes * 60).toFixed(digits).padStart(digits === 0 ? 2 : digits + 3, "0")}`;
 }
 
-/** What both charts share: no uPlot legend, a cursor in step, a drag that asks for a window. */
+/** A value lasts until the next one. */
+const stepped = uPlot.paths.stepped?.({ align: 1 }) ?? (() => null);
+
+/** What all charts share: no uPlot legend, a cursor in step, a drag that asks for a window. */
 function shared(setup: Setup, width: number): Pick<uPlot.Options, "width" | "legend" | "cursor" | "scales" | "select"> {
   const { timeline } = setup;
   return {
@@ -192,7 +197,14 @@ function hover(u: uPlot, points: Point[], seconds: number[]): Hover | null {
   if (left === undefined || top === undefined || left < 0) return null;
   const t = u.posToVal(left, "x") * 1e9;
   const pixel = (u.posToVal(left + 1, "x") - u.posToVal(left, "x")) * 1e9;
-  return { t, point: top < 0 ? null : nearest(u, points, seconds), left: left + AXIS_WIDTH, top, pixel };
+  const { left: x, top: y } = u.bbox;
+  return {
+    t,
+    point: top < 0 ? null : nearest(u, points, seconds),
+    left: left + x / devicePixelRatio,
+    top: top + y / devicePixelRatio + u.root.offsetTop,
+    pixel,
+  };
 }
 
 /** The drawn point next to the pointer, within a few pixels. */
@@ -228,7 +240,6 @@ export function rateChart(element: HTMLElement, setup: Setup, width: number, hei
     const values = timeline.rate.map((r) => r[kind] / step);
     return last ? [...values, last[kind] / step] : values;
   };
-  const stepped = uPlot.paths.stepped?.({ align: 1 }) ?? (() => null);
   const line = (label: string, colour: string, more: Partial<uPlot.Series> = {}): uPlot.Series => ({
     label,
     stroke: colour,
@@ -271,6 +282,30 @@ export function rateChart(element: HTMLElement, setup: Setup, width: number, hei
     },
   };
   return new uPlot(options, [xs, column("ok"), column("info"), column("fail")], element);
+}
+
+/** Acknowledged and not yet read, over time: falls to zero in the final reads of a run that kept everything. */
+export function unseenChart(element: HTMLElement, setup: Setup, width: number, height: number): uPlot {
+  const { timeline, colours, unseen } = setup;
+  const base = shared(setup, width);
+  const highest = unseen.reduce((max, p) => Math.max(max, p.unseen), 1);
+  const options: uPlot.Options = {
+    ...base,
+    height,
+    padding: [6, RIGHT, 0, 0],
+    scales: { ...base.scales, y: { range: () => [0, highest * 1.08] } },
+    axes: [
+      timeAxis(setup, false),
+      axis(colours, { scale: "y", size: AXIS_WIDTH, space: 26, values: (_u, ticks) => ticks.map((v) => String(v)) }),
+    ],
+    series: [{}, { label: "unseen", stroke: colours["ink-2"], width: 1.25, paths: stepped, points: { show: false } }],
+    hooks: {
+      drawClear: [(u) => drawBands(u, timeline, colours)],
+      draw: [(u) => drawLeaders(u, timeline, colours, false)],
+      setSelect: [(u) => selected(u, setup)],
+    },
+  };
+  return new uPlot(options, [unseen.map((p) => p.time / 1e9), unseen.map((p) => p.unseen)], element);
 }
 
 /** The pictures in one sentence, for those who cannot see them. */

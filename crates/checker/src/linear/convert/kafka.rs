@@ -35,9 +35,7 @@ pub(in crate::linear) fn logs(
     }
     let logs = (0u32..).map(KeyId).zip(builder.logs);
     let logs = logs.filter(|(_, log)| !log.ops.is_empty() || !log.aborted.is_empty());
-    Ok(logs
-        .map(|(key, body)| Object { key: Some(history.key(key).clone()), body })
-        .collect())
+    Ok(logs.map(|(key, body)| Object { key: Some(history.key(key).clone()), body }).collect())
 }
 
 struct Builder<'h> {

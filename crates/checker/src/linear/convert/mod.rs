@@ -4,7 +4,7 @@
 //! failed operation did not happen, except that a failed compare-and-set without an error observed that the value
 //! differed. Objects are told apart by key, since linearizability is local (Herlihy and Wing 1990).
 
-mod codes;
+pub(crate) mod codes;
 mod kafka;
 mod keyed;
 mod multi;
@@ -105,8 +105,8 @@ impl Row {
 
 /// All operations of clients, in order of invocation.
 fn rows(history: &History) -> impl Iterator<Item = Row> + '_ {
-    let invocations = (0..history.len())
-        .filter(|i| history.kind(*i) == Kind::Invoke && is_client(history, *i));
+    let invocations =
+        (0..history.len()).filter(|i| history.kind(*i) == Kind::Invoke && is_client(history, *i));
     invocations.map(|invoke| {
         let end = history.pair(invoke).map(|end| (end, history.kind(end)));
         Row { invoke, end }

@@ -134,7 +134,10 @@ mod tests {
     fn the_append_that_must_return_first_is_placed_first() {
         let slots = [slot(3, 0, 10), slot(5, 6, 20)];
         let jobs = vec![job(0, 1, NEVER), job(1, 2, 5)];
-        assert_eq!(fill(&slots, &NO_TAIL, jobs, Holes::Filled), Fill::Assigned(vec![(1, 3), (0, 5)]));
+        assert_eq!(
+            fill(&slots, &NO_TAIL, jobs, Holes::Filled),
+            Fill::Assigned(vec![(1, 3), (0, 5)])
+        );
     }
 
     #[test]

@@ -83,18 +83,33 @@ impl LogStream {
 
     /// An append of `values` is invoked. The values must not have been appended before.
     pub fn append(&mut self, invoke: u64, values: impl IntoIterator<Item = i64>) -> Writer {
-        #[expect(clippy::cast_possible_truncation, reason = "a history has fewer than 2^32 records")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a history has fewer than 2^32 records"
+        )]
         let (at, first) = (self.appends.len() as u32, self.values.len() as u32);
         for value in values {
             self.values.push(value);
             self.writers.insert(value, at);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a history has fewer than 2^32 records")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a history has fewer than 2^32 records"
+        )]
         let len = self.values.len() as u32 - first;
         self.has_batches |= len > 1;
         let id = OpRef { invoke, ret: None };
         let low = self.shown.length;
-        self.appends.push(Append { id, low, first, len, base: None, late: false, failed: false, seen_by: None });
+        self.appends.push(Append {
+            id,
+            low,
+            first,
+            len,
+            base: None,
+            late: false,
+            failed: false,
+            seen_by: None,
+        });
         Writer(at)
     }
 
@@ -249,7 +264,9 @@ impl LogStream {
         for append in self.appends.iter().filter(|a| a.late) {
             let (Some(base), Some(ret)) = (append.base, append.id.ret) else { continue };
             let at = lowers.partition_point(|(o, _)| *o <= base);
-            let Some(&(claim, op)) = at.checked_sub(1).map(|i| &claims[latest[i]]) else { continue };
+            let Some(&(claim, op)) = at.checked_sub(1).map(|i| &claims[latest[i]]) else {
+                continue;
+            };
             if op.invoke > ret {
                 let rule = LogRule::Stale { claim, shown: base + u64::from(append.len) };
                 let event = append.seen_by.map_or(op.shown(), |r| r.shown().max(op.shown()));
@@ -357,7 +374,11 @@ impl LogStream {
             return Ok(());
         }
         let Some(base) = offset.checked_sub(back) else {
-            return fault(LogRule::TornBatch { end: 0, base: 0, len: u64::from(len) }, by, vec![id]);
+            return fault(
+                LogRule::TornBatch { end: 0, base: 0, len: u64::from(len) },
+                by,
+                vec![id],
+            );
         };
         for (i, place) in (base..).take(len as usize).enumerate() {
             if let Some(&other) = self.places.get(&place) {
@@ -375,7 +396,8 @@ impl LogStream {
         append.late = append.id.ret.is_some() && append.id != by;
         self.claim(Claim::Appended(base), low, id, by)?;
         if len > 1 {
-            let inside = (base + 1..base + u64::from(len)).find_map(|e| Some((e, *self.ends.get(&e)?)));
+            let inside =
+                (base + 1..base + u64::from(len)).find_map(|e| Some((e, *self.ends.get(&e)?)));
             if let Some((end, op)) = inside {
                 let rule = LogRule::TornBatch { end, base, len: u64::from(len) };
                 return Err(Box::new(LogFault { rule, op, others: vec![id], event: by.shown() }));
@@ -436,9 +458,8 @@ pub(super) fn first_fault(log: &Log) -> Option<LogFault> {
         events.push((a.fail, i, true));
     }
     events.sort_unstable();
-    let mut tokens: Vec<Token> = std::iter::repeat_with(|| Token::None)
-        .take(log.ops.len() + log.aborted.len())
-        .collect();
+    let mut tokens: Vec<Token> =
+        std::iter::repeat_with(|| Token::None).take(log.ops.len() + log.aborted.len()).collect();
     let mut stream = LogStream::new(log.holes);
     for (event, i, is_return) in events {
         let at = i as usize;

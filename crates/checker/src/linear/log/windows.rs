@@ -37,7 +37,9 @@ impl ByValue {
         let appended = || {
             let ops = (0u64..).zip(&log.ops).filter(|(_, o)| is_append(o));
             ops.flat_map(|(i, o)| {
-                (0u64..).zip(log.cells_of(&o.call)).map(move |(back, c)| (c.value, (i << 32) | back))
+                (0u64..)
+                    .zip(log.cells_of(&o.call))
+                    .map(move |(back, c)| (c.value, (i << 32) | back))
             })
         };
         let (mut low, mut high, mut count) = (i64::MAX, i64::MIN, 0usize);
@@ -50,7 +52,11 @@ impl ByValue {
         if count > 0 && high.checked_sub(low).is_some() && width <= 4 * count + 1024 {
             let mut table = vec![NOWHERE; width];
             for (value, at) in appended() {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below width")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "below width"
+                )]
                 let slot = &mut table[(value - low) as usize];
                 if *slot != NOWHERE {
                     return Err(value);
@@ -120,7 +126,10 @@ impl Places {
     /// The number of an offset that was claimed.
     fn at(&self, offset: u64) -> usize {
         match self {
-            #[expect(clippy::cast_possible_truncation, reason = "dense offsets are below the length")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "dense offsets are below the length"
+            )]
             Places::Dense(_) => offset as usize,
             Places::Sorted(offsets) => offsets.partition_point(|o| *o < offset),
         }
@@ -220,10 +229,14 @@ fn bind(
     by_value: &ByValue,
     budget: &mut dyn Budget,
 ) -> Result<Option<Vec<u64>>, Exhausted> {
-    let mut base: Vec<u64> = log.ops.iter().map(|o| match o.call {
-        LogCall::Append { offset, len, .. } if len > 0 => offset.unwrap_or(NOWHERE),
-        _ => NOWHERE,
-    }).collect();
+    let mut base: Vec<u64> = log
+        .ops
+        .iter()
+        .map(|o| match o.call {
+            LogCall::Append { offset, len, .. } if len > 0 => offset.unwrap_or(NOWHERE),
+            _ => NOWHERE,
+        })
+        .collect();
     for (i, op) in log.ops.iter().enumerate() {
         if i % 4096 == 0 {
             budget.step(0)?;

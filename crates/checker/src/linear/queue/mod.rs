@@ -16,8 +16,8 @@ mod order;
 mod patterns;
 
 use super::budget::Budget;
-use super::op::{NEVER, Op, OpRef, first_broken};
 use super::models::Fifo;
+use super::op::{NEVER, Op, OpRef, first_broken};
 use super::outcome::{Answer, Unknown, Violation};
 use super::search;
 use patterns::{Fault, Judgement};

@@ -41,12 +41,9 @@ impl Fault {
             Rule::Phantom(v) => {
                 format!("{} dequeued {}, but nobody was asked to enqueue it.", op(0), name(v))
             }
-            Rule::Aborted(v) => format!(
-                "{} dequeued {}, but the enqueue of it failed ({}).",
-                op(0),
-                name(v),
-                op(1)
-            ),
+            Rule::Aborted(v) => {
+                format!("{} dequeued {}, but the enqueue of it failed ({}).", op(0), name(v), op(1))
+            }
             Rule::Future(v) => format!(
                 "{} dequeued {} and returned before its enqueue began ({}).",
                 op(0),

@@ -80,7 +80,9 @@ impl Register {
             }
         }
         let keep = |op: &&Op<RegisterCall>| match op.call {
-            RegisterCall::Write(v) | RegisterCall::Cas(_, v) => op.ret.is_some() || seen[v as usize],
+            RegisterCall::Write(v) | RegisterCall::Cas(_, v) => {
+                op.ret.is_some() || seen[v as usize]
+            }
             _ => true,
         };
         self.ops.iter().filter(keep).cloned().collect()
@@ -127,10 +129,7 @@ pub fn decide(
     returns.dedup();
     let upper = fault.ops.iter().map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
     let end = first_broken(upper, &returns, |before| {
-        matches!(
-            zones::judge(&register.before(before), false, budget),
-            Ok(Judgement::Holds(_))
-        )
+        matches!(zones::judge(&register.before(before), false, budget), Ok(Judgement::Holds(_)))
     });
     let fault = match zones::judge(&register.before(end + 1), false, budget) {
         Ok(Judgement::Broken(fault)) => fault,

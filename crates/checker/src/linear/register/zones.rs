@@ -270,7 +270,11 @@ impl Zones<'_> {
     fn phantoms(&self) -> Result<(), Fault> {
         for v in (0u32..).take(self.reads.len()) {
             let at = v as usize;
-            let seen = if self.reads[at].first_op == NOBODY { self.next[at] } else { self.reads[at].first_op };
+            let seen = if self.reads[at].first_op == NOBODY {
+                self.next[at]
+            } else {
+                self.reads[at].first_op
+            };
             if seen == NOBODY || self.writer[at] != NOBODY || v == self.register.initial {
                 continue;
             }
@@ -367,8 +371,7 @@ impl Zones<'_> {
         for pair in held.windows(2) {
             let (a, b) = (self.blocks[pair[0]], self.blocks[pair[1]]);
             if b.span.first < a.span.last {
-                let ops =
-                    [a.span.first_op, a.span.last_op, b.span.first_op, b.span.last_op];
+                let ops = [a.span.first_op, a.span.last_op, b.span.first_op, b.span.last_op];
                 return self.fault(Rule::Overlap(a.head, b.head), &ops);
             }
         }
@@ -421,7 +424,8 @@ impl Zones<'_> {
             };
             // A value is written, then read; the next one of the chain is written after that.
             let step = 2 * u64::from(self.depth[v as usize]) + u64::from(is_read);
-            let gap = if block.rank % 2 == 1 { before.max(invoke).max(block.gap) } else { block.gap };
+            let gap =
+                if block.rank % 2 == 1 { before.max(invoke).max(block.gap) } else { block.gap };
             moments.push((gap, block.rank, b, step, op.invoke));
         }
         moments.sort_unstable();

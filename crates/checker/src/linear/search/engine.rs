@@ -308,7 +308,8 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         let x = self.ops[op as usize].id();
         let refs: Vec<OpRef> = ids(self.ops);
         let mut longest: Vec<&Config<B>> = self.seen.list.iter().collect();
-        longest.sort_by_key(|c| std::cmp::Reverse(c.key.done.count() + self.used.total(c.key.used)));
+        longest
+            .sort_by_key(|c| std::cmp::Reverse(c.key.done.count() + self.used.total(c.key.used)));
         let call = self.table.call(self.call_of[op as usize]);
         let mut states: Vec<u32> = Vec::new();
         let mut attempts = Vec::new();

@@ -17,11 +17,11 @@ use crate::sync::locked;
 use crate::witness::{FaultKind, FaultWitness};
 use async_trait::async_trait;
 use config::{Addresses, node_file};
-use ports::HeldPort;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use tokio::net::TcpSocket;
 
 /// How many nodes a cluster has unless told otherwise.
 const DEFAULT_NODES: usize = 3;
@@ -73,8 +73,6 @@ struct Prepared {
     addresses: Addresses,
     config: Value,
     spec: ProcessSpec,
-    /// Until the node is started for the first time.
-    held: Vec<HeldPort>,
 }
 
 /// The driver of the embedded testbed.
@@ -84,7 +82,7 @@ pub struct TestbedDriver {
     local: LocalProcesses,
     prepared: Mutex<BTreeMap<NodeId, Prepared>>,
     /// What keeps the chosen ports this cluster's own.
-    port_locks: Mutex<Vec<HeldPort>>,
+    port_locks: Mutex<Vec<TcpSocket>>,
     /// The data folders that this driver made, which it may empty again.
     made: Mutex<Vec<PathBuf>>,
 }
@@ -136,28 +134,22 @@ impl TestbedDriver {
         }
     }
 
-    /// The addresses of each node, with the ports held where they were chosen here.
-    fn choose_ports(&self) -> Result<Vec<(NodeId, Addresses, Vec<HeldPort>)>, DriverError> {
+    /// The addresses of each node.
+    fn choose_ports(&self) -> Result<Vec<(NodeId, Addresses)>, DriverError> {
         let nodes = self.local.nodes();
         if let Some(fixed) = &self.options.ports {
-            let pairs = nodes.into_iter().zip(fixed).map(|(node, (kafka, raft))| {
-                let at = |port: u16| ([127, 0, 0, 1], port).into();
-                (node, Addresses { kafka: at(*kafka), raft: at(*raft) }, Vec::new())
-            });
-            return Ok(pairs.collect());
+            let at = |port: u16| ([127, 0, 0, 1], port).into();
+            let pairs = nodes.into_iter().zip(fixed);
+            return Ok(pairs
+                .map(|(node, (kafka, raft))| {
+                    (node, Addresses { kafka: at(*kafka), raft: at(*raft) })
+                })
+                .collect());
         }
         let reserved = ports::reserve(nodes.len() * 2).map_err(DriverError::Ports)?;
         *locked(&self.port_locks) = reserved.locks;
-        let mut held = reserved.ports.into_iter();
-        let mut chosen = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            let (Some(kafka), Some(raft)) = (held.next(), held.next()) else {
-                return Err(DriverError::Ports(std::io::ErrorKind::AddrNotAvailable.into()));
-            };
-            let addresses = Addresses { kafka: kafka.address, raft: raft.address };
-            chosen.push((node, addresses, vec![kafka, raft]));
-        }
-        Ok(chosen)
+        let pairs = nodes.into_iter().zip(reserved.addresses.chunks_exact(2));
+        Ok(pairs.map(|(node, at)| (node, Addresses { kafka: at[0], raft: at[1] })).collect())
     }
 
     /// Makes a node's data folder. One that an earlier preparation made holds a cluster with other
@@ -190,12 +182,6 @@ impl TestbedDriver {
         }
         let prepared = locked(&self.prepared);
         prepared.get(&node).map(|p| p.spec.clone()).ok_or(DriverError::NotPrepared)
-    }
-
-    fn release(&self, node: NodeId) {
-        if let Some(prepared) = locked(&self.prepared).get_mut(&node) {
-            prepared.held.clear();
-        }
     }
 }
 
@@ -256,10 +242,9 @@ impl Driver for TestbedDriver {
     async fn prepare(&self) -> Result<(), DriverError> {
         self.check_options()?;
         self.local.arm().await?;
-        let chosen = self.choose_ports()?;
-        let addresses: Vec<_> = chosen.iter().map(|(node, at, _)| (*node, *at)).collect();
+        let addresses = self.choose_ports()?;
         let mut prepared = BTreeMap::new();
-        for (node, at, held) in chosen {
+        for (node, at) in addresses.iter().copied() {
             let data_dir = self.make_data_dir(node)?;
             let options = &self.options;
             let config = node_file(node, data_dir, &addresses, &options.bugs, &options.settings)
@@ -270,7 +255,7 @@ impl Driver for TestbedDriver {
             let program = options.program.clone();
             let spec = ProcessSpec { program, args, env: options.env.clone(), current_dir: None };
             self.local.set_address(node, at.kafka.to_string());
-            prepared.insert(node, Prepared { addresses: at, config, spec, held });
+            prepared.insert(node, Prepared { addresses: at, config, spec });
         }
         *locked(&self.prepared) = prepared;
         Ok(())
@@ -278,7 +263,7 @@ impl Driver for TestbedDriver {
 
     async fn start(&self, node: NodeId) -> Result<FaultWitness, DriverError> {
         let spec = self.spec(node)?;
-        self.local.start(node, &spec, || self.release(node)).await
+        self.local.start(node, &spec).await
     }
 
     async fn stop(&self, node: NodeId) -> Result<FaultWitness, DriverError> {
@@ -339,7 +324,6 @@ impl Driver for TestbedDriver {
 
     async fn shutdown(&self) {
         self.local.shutdown().await;
-        locked(&self.prepared).values_mut().for_each(|prepared| prepared.held.clear());
         locked(&self.port_locks).clear();
     }
 }

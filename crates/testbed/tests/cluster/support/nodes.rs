@@ -114,8 +114,22 @@ impl Cluster {
         kill(pid, signal).unwrap();
     }
 
-    pub(crate) fn pause(&self, id: u32) {
+    /// Stops a node and waits until each of its threads is stopped: the signal takes effect when one
+    /// thread comes to handle it, which on a busy machine takes a while, and the others run on.
+    pub(crate) async fn pause(&self, id: u32) {
         self.signal(id, Signal::SIGSTOP);
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.children[&id].id()));
+        eventually("every thread stopped", || async {
+            let stopped = fs::read_dir(&tasks).unwrap().all(|task| {
+                let stat = fs::read_to_string(task.unwrap().path().join("stat"));
+                // The state follows the name, which stands in parentheses.
+                stat.is_ok_and(|stat| {
+                    stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+                })
+            });
+            stopped.then_some(())
+        })
+        .await;
     }
 
     pub(crate) fn resume(&self, id: u32) {
