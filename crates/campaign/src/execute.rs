@@ -109,12 +109,12 @@ pub async fn run(
     say: &dyn Say,
 ) -> Result<Finished, CampaignError> {
     plan.validate().map_err(CampaignError::Plan)?;
-    let started = Utc::now();
+    // Read together: the header's wall-clock start is the moment at which the history's time is zero.
+    let (origin, started) = (Instant::now(), Utc::now());
     let dir = store.create_run(&plan.name, started)?;
     dir.write_plan(plan)?;
     say.say(&format!("run     {}", dir.path().display()));
     say.say(&format!("seed    {}", plan.worker.seed));
-    let origin = Instant::now();
     let context = RunContext::new(dir.path().into(), origin)
         .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] });
     let driver = Arc::new(TestbedDriver::with_options(testbed(plan, this), context));

@@ -5,7 +5,7 @@ use crate::output::{self, Output};
 use anyhow::{Context, Result};
 use perjury_checker::Options;
 use perjury_history::History;
-use perjury_history::jsonl::{self, ReadOptions};
+use perjury_history::formats::{self, Format};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ use std::time::Instant;
 pub(crate) struct Args {
     /// A history, a run directory (or a link to one, such as store/latest), a Jepsen store directory, or - for stdin.
     path: PathBuf,
+    /// The format; recognised from the content when absent.
+    #[arg(long)]
+    format: Option<Format>,
     #[command(flatten)]
     judging: Judging,
     /// How to print the report.
@@ -45,7 +48,7 @@ impl Judging {
 pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let began = Instant::now();
     let options = args.judging.options()?;
-    let (history, path) = read(&args.path)?;
+    let (history, path) = read(&args.path, args.format)?;
     let read_ms = began.elapsed().as_millis();
     if !quiet && began.elapsed().as_secs() >= 2 && std::io::stderr().is_terminal() {
         eprintln!("read {} events, checking", history.len());
@@ -59,22 +62,18 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
 }
 
 /// Reads the history that a path means.
-fn read(path: &Path) -> Result<(History, PathBuf)> {
+fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
     if path == Path::new("-") {
-        let history =
-            jsonl::read(std::io::stdin().lock(), "standard input", &ReadOptions::default());
+        let history = formats::read_any(std::io::stdin().lock(), "standard input", format);
         return Ok((history.map_err(|e| usage(e.to_string()))?, path.into()));
     }
     let file = find(path)?;
     let open =
         File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
     let reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open));
-    let history = jsonl::read(reader, &file.display().to_string(), &ReadOptions::default());
+    let history = formats::read_any(reader, &file.display().to_string(), format);
     Ok((history.map_err(|e| usage(e.to_string()))?, file))
 }
-
-/// What a directory may hold, in order of preference.
-const CANDIDATES: [&str; 1] = ["history.jsonl"];
 
 /// The history file of a directory, or the file itself.
 fn find(path: &Path) -> Result<PathBuf> {
@@ -87,8 +86,11 @@ fn find(path: &Path) -> Result<PathBuf> {
     if !meta.is_dir() {
         return Ok(path.into());
     }
-    let there = CANDIDATES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+    let there =
+        formats::candidates().iter().map(|name| path.join(name)).find(|file| file.is_file());
     there
-        .with_context(|| format!("{} holds none of {}", path.display(), CANDIDATES.join(", ")))
+        .with_context(|| {
+            format!("{} holds none of {}", path.display(), formats::candidates().join(", "))
+        })
         .map_err(|e| usage(e.to_string()))
 }
