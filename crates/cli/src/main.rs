@@ -11,6 +11,7 @@ mod exit;
 mod output;
 
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -37,6 +38,8 @@ enum Command {
     Run(Box<commands::run::Args>),
     /// Judge a recorded history: a file, a run directory, or - for standard input.
     Check(commands::check::Args),
+    /// Make a simulated history whose truth is known, right or with chosen defects.
+    Generate(commands::generate::Args),
     /// Serve the runs of a store as pages.
     Serve(commands::serve::Args),
     /// The embedded Kafka-compatible cluster.
@@ -54,10 +57,11 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::VALID });
         }
     };
-    start_logs(args.verbose);
+    start_logs(&args);
     let result = match args.command {
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
+        Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),
         Command::Testbed(testbed) => commands::testbed::run(testbed),
         Command::Guard => commands::guard(),
@@ -75,12 +79,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_logs(verbose: u8) {
-    let default = match verbose {
-        0 => "warn",
-        1 => "info,librdkafka=off",
+fn start_logs(args: &Args) {
+    let default = match (args.verbose, &args.command) {
+        // A node's log is data: the driver keeps it, and the report shows it.
+        (_, Command::Testbed(_)) => perjury_testbed::DEFAULT_LOG_FILTER,
+        (0, _) => "warn",
+        (1, _) => "info,librdkafka=off",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("PERJURY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -69,6 +69,17 @@ pub enum SubVia {
     Subscribe,
 }
 
+impl std::str::FromStr for SubVia {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "assign" => Ok(SubVia::Assign),
+            "subscribe" => Ok(SubVia::Subscribe),
+            other => Err(format!("consumers assign or subscribe, not {other:?}")),
+        }
+    }
+}
+
 /// What clients and cluster were configured to promise. A field is absent when it is not known; the contract then
 /// answers *unspecified* where it matters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

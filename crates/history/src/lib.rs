@@ -9,6 +9,9 @@
 //! - [`History`]: all rows in columns, keys and values interned, about 16 bytes for each polled record. Checkers read
 //!   it, so that ten million operations fit into memory.
 //!
+//! Files come in through [`formats::read_any`], which recognises our own JSONL and the formats of Jepsen, Elle, Knossos,
+//! Porcupine and Kafka's verifiable clients, and go out through [`jsonl`] and [`edn`].
+//!
 //! This crate is pure: readers take `std::io::BufRead`, nothing here opens a file, reads a clock or draws a number.
 #![warn(clippy::disallowed_methods)]
 

@@ -13,7 +13,6 @@ pub struct ReadError {
     /// The column in that line, in characters counted from 1.
     pub column: u64,
     /// What is wrong.
-    #[source]
     pub kind: ReadErrorKind,
 }
 
@@ -23,7 +22,7 @@ pub struct ReadError {
 pub enum ReadErrorKind {
     /// The source failed.
     #[error("reading failed: {0}")]
-    Io(#[source] std::io::Error),
+    Io(std::io::Error),
     /// There is nothing in it.
     #[error("the file is empty")]
     Empty,

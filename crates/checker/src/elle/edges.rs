@@ -41,11 +41,11 @@ impl<'a> TxnGraph<'a> {
     }
 }
 
-/// From each completed transaction of a process to its next one.
+/// From each ok transaction of a process to its next one. One of unknown outcome may still happen later.
 fn process_order(txns: &Txns) -> Vec<(u32, u32, Rel)> {
     let mut by_process: Vec<(u32, u64, u32)> = (0u32..)
         .zip(&txns.txns)
-        .filter(|(_, t)| t.is_possible())
+        .filter(|(_, t)| t.is_ok())
         .filter_map(|(i, t)| Some((t.process?, t.invoke.unwrap_or(t.event), i)))
         .collect();
     by_process.sort_unstable();

@@ -20,14 +20,6 @@ pub(super) enum Mop {
     Read(u32, Option<u32>),
 }
 
-impl Mop {
-    pub(super) fn key(self) -> u32 {
-        match self {
-            Mop::Append(k, _) | Mop::List(k, _) | Mop::Write(k, _) | Mop::Read(k, _) => k,
-        }
-    }
-}
-
 /// A transaction with its outcome. One that never completed counts as info.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Txn {

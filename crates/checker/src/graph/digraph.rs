@@ -41,14 +41,14 @@ impl Rows {
 
 /// A directed graph over nodes numbered from 0.
 #[derive(Debug)]
-pub(super) struct Digraph {
+pub(crate) struct Digraph {
     nodes: u32,
     out: Rows,
     into: Rows,
 }
 
 impl Digraph {
-    pub(super) fn new(nodes: usize, edges: &[(u32, u32)]) -> Self {
+    pub(crate) fn new(nodes: usize, edges: &[(u32, u32)]) -> Self {
         Digraph {
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
             out: Rows::new(nodes, edges.iter().copied()),
@@ -57,7 +57,7 @@ impl Digraph {
     }
 
     /// The strongly connected components with more than one node, each ascending, ordered by their first node.
-    pub(super) fn components(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn components(&self) -> Vec<Vec<u32>> {
         let mut components = kosaraju_scc(self);
         components.retain(|c| c.len() > 1);
         components.iter_mut().for_each(|c| c.sort_unstable());
@@ -98,7 +98,7 @@ impl IntoNodeIdentifiers for &Digraph {
 
 /// Which nodes were visited.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Marks(Vec<bool>);
+pub(crate) struct Marks(Vec<bool>);
 
 impl VisitMap<u32> for Marks {
     fn visit(&mut self, node: u32) -> bool {

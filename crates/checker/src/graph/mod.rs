@@ -37,6 +37,7 @@ mod scope;
 mod search;
 
 pub use classes::{ALL_NAMES, Class, Variant};
+pub(crate) use digraph::Digraph;
 pub use explain::{Cycle, CycleExists, Findings, GivenUp, Reason, Rel, Step, classify};
 
 #[expect(unused_imports, reason = "the caller is the owner of the analyses")]

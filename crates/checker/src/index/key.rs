@@ -118,6 +118,17 @@ impl KeyIndex {
         self.flags[slot.at()] & SENT_AGAIN != 0
     }
 
+    /// Whether every offset holds one value and every value stands at one offset at most. Then what was polled at
+    /// consecutive offsets has consecutive indices.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.conflicts.is_empty() && self.odd.is_empty()
+    }
+
+    /// The picked value at an offset.
+    pub(crate) fn slot_at_offset(&self, offset: i64) -> Option<Slot> {
+        some(self.by_offset.get(offset)).map(Slot)
+    }
+
     /// How many places there are: the length of the version order.
     pub(crate) fn len(&self) -> usize {
         self.picked.len()

@@ -3,7 +3,7 @@
 use super::lag::{Follower, Lag, Reach};
 use super::{Gap, Jump, Walk};
 use crate::index::{Index, KeyIndex, NONE, Slot, is_client, reads_count, writes_count};
-use perjury_history::{F, History, KeyId, Kind, MopRef, Process, Scalar};
+use perjury_history::{F, History, KeyId, Kind, MopRef, Process, RecordsRef, Scalar};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 type At = (Slot, Option<i64>);
@@ -142,12 +142,7 @@ impl Shard<'_, '_> {
                             state.polls = Run { row, ..Run::EMPTY };
                             self.polled.push(small(local));
                         }
-                        let mut in_group = false;
-                        for (offset, value) in group.iter() {
-                            let Some(slot) = table.slot_of_record(offset, value) else { continue };
-                            state.read(history, table, (slot, offset), i, in_group);
-                            in_group = true;
-                        }
+                        state.group(history, table, group, i);
                     }
                 }
                 MopRef::Send { .. } | MopRef::Poll(_) => {}
@@ -214,8 +209,7 @@ impl Shard<'_, '_> {
                 }
                 MopRef::Poll(Some(poll)) if reads => {
                     for group in poll.groups() {
-                        let highest = group.iter().filter_map(|(o, _)| o).max();
-                        if let Some(offset) = highest {
+                        if let Some(offset) = highest(group) {
                             see(group.key, offset);
                         }
                     }
@@ -341,6 +335,21 @@ impl KeyState {
         }
     }
 
+    /// The records of one answer of the operation at row `i`.
+    fn group(&mut self, history: &History, table: &KeyIndex, group: RecordsRef<'_>, i: usize) {
+        if let Some(run) = run(table, group) {
+            self.read(history, table, run.0, i, false);
+            self.polls.last = run.1;
+            return;
+        }
+        let mut in_group = false;
+        for (offset, value) in group.iter() {
+            let Some(slot) = table.slot_of_record(offset, value) else { continue };
+            self.read(history, table, (slot, offset), i, in_group);
+            in_group = true;
+        }
+    }
+
     /// One polled record of the operation at row `i`; `in_group` if the record before it came with the same answer.
     fn read(&mut self, history: &History, table: &KeyIndex, at: At, i: usize, in_group: bool) {
         if self.polls.first.0.0 == NONE {
@@ -418,6 +427,23 @@ impl KeyState {
             let sound = ended && sends_go_back(table, from, to);
             self.walk.send_back.add(sound, delta, row, jump);
         }
+    }
+}
+
+/// The first and the last record of an answer whose records are neighbours in the version order, as far as that can be
+/// told without looking at each of them.
+fn run(table: &KeyIndex, group: RecordsRef<'_>) -> Option<(At, At)> {
+    let first = group.consecutive_from().filter(|_| table.is_plain() && !group.is_empty())?;
+    let last = first + i64::try_from(group.len() - 1).ok()?;
+    let at = |offset| Some((table.slot_at_offset(offset)?, Some(offset)));
+    Some((at(first)?, at(last)?))
+}
+
+/// The highest offset of an answer.
+fn highest(group: RecordsRef<'_>) -> Option<i64> {
+    match group.consecutive_from() {
+        Some(first) if !group.is_empty() => Some(first + i64::try_from(group.len() - 1).ok()?),
+        _ => group.iter().filter_map(|(o, _)| o).max(),
     }
 }
 

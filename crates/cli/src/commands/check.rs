@@ -1,16 +1,18 @@
 //! `perjury check`: judge a recorded history.
 
+use crate::duration::parse as duration;
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::{Context, Result};
 use perjury_checker::Options;
-use perjury_history::History;
+use perjury_checker::linear::{Budget, Exhausted, Limits};
 use perjury_history::formats::{self, Format};
+use perjury_history::{History, SubVia};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Arguments of `perjury check`.
 #[derive(clap::Args)]
@@ -30,9 +32,24 @@ pub(crate) struct Args {
 /// How a history is judged.
 #[derive(clap::Args)]
 pub(crate) struct Judging {
+    /// What to hold the history against: kafka, register, cas-register, kv, …; recognised from its content when absent.
+    #[arg(long)]
+    model: Option<String>,
     /// Which anomalies count: `kafka` follows from the configuration, `jepsen` is Jepsen's fixed set.
     #[arg(long, default_value = "kafka")]
     contract: String,
+    /// How consumers came by their partitions, if the history does not say: assign, subscribe.
+    #[arg(long, value_delimiter = ',')]
+    sub_via: Vec<SubVia>,
+    /// Draw write-write edges between operations; under the jepsen contract this allows G1c.
+    #[arg(long)]
+    ww_deps: bool,
+    /// How long a search for a linearization may take before the answer is unknown.
+    #[arg(long, value_parser = duration, default_value = "60s")]
+    search_time: Duration,
+    /// How many MiB such a search may use before the answer is unknown.
+    #[arg(long, default_value_t = 2048)]
+    search_memory: u64,
     /// How many threads may work; the report is the same whatever the number.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -41,7 +58,38 @@ pub(crate) struct Judging {
 impl Judging {
     pub(crate) fn options(&self) -> Result<Options> {
         let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
-        Ok(Options { contract, threads: self.threads.max(1), ..Options::default() })
+        let model = self.model.as_ref().map(|m| m.parse()).transpose();
+        Ok(Options {
+            contract,
+            model: model.map_err(|e| usage(format!("--model: {e}")))?,
+            sub_via: self.sub_via.clone(),
+            ww_deps: self.ww_deps,
+            search_bytes: self.search_memory << 20,
+            threads: self.threads.max(1),
+            ..Options::default()
+        })
+    }
+}
+
+/// Steps and bytes as the options say, and a clock that is asked every so many steps.
+struct Clocked {
+    limits: Limits,
+    deadline: Instant,
+    steps: u32,
+}
+
+/// A step takes some microseconds at most, so the clock is asked about every millisecond.
+const STEPS_A_LOOK: u32 = 1024;
+
+impl Budget for Clocked {
+    fn step(&mut self, bytes_delta: i64) -> Result<(), Exhausted> {
+        self.limits.step(bytes_delta)?;
+        self.steps = (self.steps + 1) % STEPS_A_LOOK;
+        if self.steps == 0 && Instant::now() >= self.deadline {
+            Err(Exhausted::Time)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -54,7 +102,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
         eprintln!("read {} events, checking", history.len());
     }
     let checking = Instant::now();
-    let report = perjury_checker::check(&history, &options);
+    let limits = Limits::new(options.search_steps, options.search_bytes);
+    let mut budget = Clocked { limits, deadline: checking + args.judging.search_time, steps: 0 };
+    let report = perjury_checker::check_within(&history, &options, &mut budget);
     let timings =
         serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
     output::print(args.output, &report, &path, timings)?;

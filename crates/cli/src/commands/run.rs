@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// Faults, comma-separated: kill, pause; none for none; noop for faults that do nothing.
     #[arg(long, value_delimiter = ',', default_value = "kill")]
     nemesis: Vec<String>,
-    /// Roles that faults aim at, comma-separated: leader, follower, all.
-    #[arg(long, value_delimiter = ',', default_value = "leader")]
+    /// Roles that faults aim at in turn, comma-separated: leader, follower, all. A role named twice comes twice as often.
+    #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
     /// The mean time from a heal to the next fault.
     #[arg(long, value_parser = duration, default_value = "3s")]

@@ -112,8 +112,6 @@ pub(super) struct Client {
     pub(super) rebalance: Option<Value>,
     /// A failed operation after which it did not go back in this log; complete when it polls there again.
     pub(super) unwound: Option<usize>,
-    /// This many polls are served nothing.
-    pub(super) starved: u32,
     /// Where the next final poll begins in the consumer's list.
     pub(super) reading: usize,
 }
@@ -135,7 +133,6 @@ impl Client {
             generation: 0,
             rebalance: None,
             unwound: None,
-            starved: 0,
             reading: 0,
         }
     }

@@ -52,10 +52,12 @@ pub enum Defect {
     CircularRead,
     /// Two operations write to two logs in opposite orders.
     CircularWrite,
-    /// A record is absent when a consumer passes its place and appears there later.
+    /// A record of unknown outcome is absent when a consumer passes its place and appears there later.
     ResurrectedWrite,
-    /// A consumer is served nothing for a while although there is something.
+    /// A poll passes over a record that others have read before.
     StaleRead,
+    /// A record that was read is gone from the middle of a log.
+    ForgetRead,
     /// A record comes back with a wrong checksum.
     CorruptRecord,
     /// Acknowledged records at the end of a log are never served.
@@ -122,7 +124,7 @@ const DUPLICATES: &[&str] = &[
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Defect; 28] = [
+    pub const ALL: [Defect; 29] = [
         Defect::LoseAcked,
         Defect::LoseAckedTail,
         Defect::ReuseOffset,
@@ -148,6 +150,7 @@ impl Defect {
         Defect::CircularWrite,
         Defect::ResurrectedWrite,
         Defect::StaleRead,
+        Defect::ForgetRead,
         Defect::CorruptRecord,
         Defect::UnseenTail,
         Defect::PhantomRead,
@@ -181,6 +184,7 @@ impl Defect {
             Defect::CircularWrite => "circular-write",
             Defect::ResurrectedWrite => "resurrected-write",
             Defect::StaleRead => "stale-read",
+            Defect::ForgetRead => "forget-read",
             Defect::CorruptRecord => "corrupt-record",
             Defect::UnseenTail => "unseen-tail",
             Defect::PhantomRead => "phantom-read",
@@ -201,7 +205,7 @@ impl Defect {
                 &["duplicate"]
             }
             Defect::ReorderOnRead | Defect::ReReadInPoll => &["int-nonmonotonic-poll"],
-            Defect::SkipInPoll => &["int-poll-skip"],
+            Defect::SkipInPoll | Defect::StaleRead => &["int-poll-skip"],
             Defect::SkipBetweenPolls | Defect::NoRewind => &["poll-skip"],
             Defect::ReReadBetweenPolls => &["nonmonotonic-poll"],
             Defect::NonmonotonicSend => &["nonmonotonic-send"],
@@ -214,7 +218,7 @@ impl Defect {
             Defect::RealtimeInversion
             | Defect::CircularWrite
             | Defect::ResurrectedWrite
-            | Defect::StaleRead
+            | Defect::ForgetRead
             | Defect::CorruptRecord
             | Defect::PhantomRead => &[],
         }
@@ -231,7 +235,7 @@ impl Defect {
             Defect::ResurrectedWrite => &["resurrected-write"],
             Defect::StaleRead => &["stale-read"],
             Defect::CorruptRecord => &["corrupt-record"],
-            Defect::TruncateLog => &["truncated-log"],
+            Defect::ForgetRead => &["truncated-log"],
             Defect::PhantomRead => &["phantom-read"],
             _ => &[],
         }
@@ -243,6 +247,7 @@ impl Defect {
             self,
             Defect::ReorderOnRead
                 | Defect::SkipInPoll
+                | Defect::StaleRead
                 | Defect::SkipBetweenPolls
                 | Defect::ReReadInPoll
                 | Defect::ReReadBetweenPolls
@@ -282,8 +287,12 @@ impl Defect {
             Defect::DuplicateOnRetry | Defect::DuplicateLate => &[DUPLICATES],
             Defect::WrongAckOffset => &[DUPLICATES, REUSE],
             Defect::ReorderOnRead => &[POLL_ORDER],
-            Defect::SkipInPoll | Defect::SkipBetweenPolls | Defect::NoRewind => {
-                &[SKIPS, &["resurrected-write", "stale-read", "unseen", "lost-write"]]
+            Defect::SkipInPoll
+            | Defect::StaleRead
+            | Defect::SkipBetweenPolls
+            | Defect::NoRewind => {
+                let seen = &["resurrected-write", "stale-read", "unseen", "lost-write"];
+                &[SKIPS, seen, &["truncated-log"]]
             }
             Defect::ReReadInPoll | Defect::ReReadBetweenPolls => &[POLL_ORDER],
             Defect::NonmonotonicSend | Defect::RealtimeInversion => &[INVERSION],
@@ -303,10 +312,11 @@ impl Defect {
             ],
             Defect::CircularRead => &[&["PL-2-cycle-exists", "early-read"]],
             Defect::CircularWrite => &[&["PL-1-cycle-exists", "G1c", "PL-2-cycle-exists"]],
-            Defect::ResurrectedWrite => &[SKIPS, &["stale-read"]],
+            Defect::ResurrectedWrite => &[SKIPS, &["stale-read", "torn-transaction"]],
+            Defect::ForgetRead => &[SKIPS, &["stale-read", "torn-transaction", "unseen"]],
             Defect::UnseenTail => &[&["stale-read", "truncated-log"]],
             Defect::PhantomRead => &[&["unseen", "lost-write"]],
-            Defect::StaleRead | Defect::CorruptRecord => &[],
+            Defect::CorruptRecord => &[],
         };
         self.ours().iter().chain(more.iter().flat_map(|names| names.iter())).copied()
     }

@@ -79,6 +79,10 @@ impl<'a> World<'a> {
             invoked: 0,
             generation: 0,
         };
+        if options.sub_via == SubVia::Subscribe {
+            // A rebalance may give a topic-partition to another consumer, and later back.
+            world.truth.may.extend(["poll-skip", "nonmonotonic-poll"]);
+        }
         for _ in 0..options.keys.max(1) {
             let log = world.new_log();
             world.active.push(log);
@@ -264,8 +268,10 @@ impl<'a> World<'a> {
     }
 
     fn draw_outcome(&mut self, c: usize) {
-        let worse = if self.faults.under_way() { 5.0 } else { 1.0 };
         let o = self.options;
+        // Faults make it worse, but half of the operations succeed even then.
+        let most = if self.faults.under_way() { 5.0_f64 } else { 1.0 };
+        let worse = most.min((0.5 / (o.info_rate + o.fail_rate).max(0.001)).max(1.0));
         let draw = self.rng.random_range(0.0..1.0);
         let (info, fail) = (o.info_rate * worse, o.fail_rate * worse);
         let outcome = if draw < info {
@@ -334,10 +340,6 @@ impl<'a> World<'a> {
     fn poll(&mut self, c: usize, mut budget: usize) {
         let n = self.clients[c].consumer.len();
         if n == 0 {
-            return;
-        }
-        if self.clients[c].starved > 0 {
-            self.clients[c].starved -= 1;
             return;
         }
         let start = self.rng.random_range(0..n);
@@ -462,6 +464,10 @@ impl<'a> World<'a> {
     fn told(&mut self, c: usize) -> (bool, bool) {
         let client = &self.clients[c];
         let forced = client.special.is_some();
+        // What nobody was told of can come to life.
+        if client.special.is_some_and(|s| s.defect == Defect::ResurrectedWrite) {
+            return (false, true);
+        }
         match (client.outcome, client.effect) {
             (Outcome::Ok, _) => (true, true),
             (_, Effect::Later | Effect::Never) => (false, false),
@@ -504,7 +510,6 @@ impl<'a> World<'a> {
         client.process += self.options.processes.max(1);
         client.consumer.clear();
         client.subscribed = false;
-        client.starved = 0;
         if self.options.sub_via == SubVia::Subscribe {
             self.rebalance();
         }

@@ -3,7 +3,7 @@
 use super::client::{Effect, Outcome, Planned, Script, Special, State};
 use super::defect::Defect;
 use super::engine::{ForcedSend, World, Zombie, send_of};
-use super::log::Gone;
+use super::log::{Gone, HOLE};
 use super::truth::Injection;
 use rand::Rng;
 
@@ -31,6 +31,7 @@ impl World<'_> {
             }
             let Some(planned) = self.begin_injection(c, defect) else { continue };
             self.pending.remove(i);
+            self.truth.begun(defect);
             return planned;
         }
         false
@@ -44,12 +45,7 @@ impl World<'_> {
             }
             Defect::NoRewind => return self.plan_no_rewind(c).then_some(true),
             Defect::TruncateLog => return self.truncate_log().then_some(false),
-            Defect::StaleRead => {
-                let log = self.clients[c].consumer.first()?.log;
-                self.clients[c].starved = 5;
-                self.note(defect, log, None, None);
-                return Some(false);
-            }
+            Defect::ForgetRead => return self.forget_record().then_some(false),
             _ => {}
         }
         let log = self.free_log()?;
@@ -97,18 +93,35 @@ impl World<'_> {
             && self.clients[c].generation != self.generation
     }
 
+    /// Whether an operation on this log is under way.
+    fn in_use(&self, log: usize) -> bool {
+        self.clients.iter().any(|c| {
+            c.state != State::Idle
+                && (c.groups.iter().any(|g| g.log == log)
+                    || c.mops.iter().filter_map(send_of).any(|(l, _)| l == log))
+        })
+    }
+
+    /// Removes a record from between two others although it was read.
+    fn forget_record(&mut self) -> bool {
+        let Some(log) = self.free_log() else { return false };
+        let state = &self.logs[log];
+        let Some(last) = state.record_before(state.ok_read) else { return false };
+        let middle = state.record_before(last).filter(|at| state.record_before(*at).is_some());
+        let Some(middle) = middle.filter(|_| !self.in_use(log)) else { return false };
+        let value = std::mem::replace(&mut self.logs[log].slots[middle], HOLE);
+        let offset = super::log::offset(middle);
+        self.note(Defect::ForgetRead, log, Some(offset), Some(value));
+        true
+    }
+
     /// Cuts the last record off a log although it was read.
     fn truncate_log(&mut self) -> bool {
         let Some(log) = self.free_log() else { return false };
         let Some(last) = self.logs[log].record_before(self.logs[log].slots.len()) else {
             return false;
         };
-        let in_use = self.clients.iter().any(|c| {
-            c.state != State::Idle
-                && (c.groups.iter().any(|g| g.log == log && g.to > last)
-                    || c.mops.iter().filter_map(send_of).any(|(l, _)| l == log))
-        });
-        if in_use || self.logs[log].ok_read <= last {
+        if self.in_use(log) || self.logs[log].ok_read <= last {
             return false;
         }
         let value = self.logs[log].slots[last];
@@ -160,9 +173,7 @@ impl World<'_> {
             | Defect::ReuseOffset
             | Defect::TornTransaction
             | Defect::TornInfo => self.forced.push_back(force(None)),
-            Defect::ResurrectedWrite => {
-                (0..2).for_each(|_| self.forced.push_back(force(None)));
-            }
+            Defect::ResurrectedWrite => {}
             Defect::DuplicateLate => {
                 let sends = self.clients[c].mops.iter().filter_map(send_of).collect();
                 self.zombies.push(Zombie { sends, duplicate: true });
@@ -192,10 +203,7 @@ impl World<'_> {
         for g in 0..self.clients[c].groups.len() {
             let group = &self.clients[c].groups[g];
             let (log, from, to) = (group.log, group.from, group.to);
-            let begins_before = |hidden: usize| {
-                let read = self.clients[c].position(log).is_some_and(|p| p.read);
-                read || (from..hidden).any(|o| self.logs[log].is_record(o))
-            };
+            let begins_before = |h: usize| (from..h).any(|o| self.logs[log].is_record(o));
             if let Some(hidden) = self.logs[log].hidden
                 && (from..to).contains(&hidden)
                 && begins_before(hidden)

@@ -58,7 +58,6 @@ impl World<'_> {
         let position = self.clients[c].position(log);
         position.is_some_and(|p| self.logs[log].lag(p.cursor, budget) < budget)
             && !self.stale_assignment(c)
-            && self.clients[c].starved == 0
     }
 
     fn reset(&mut self, c: usize) {

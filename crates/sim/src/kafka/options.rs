@@ -136,14 +136,14 @@ impl Options {
     /// A native queue history of about this many operations in which about 13 polled records come on one operation, as
     /// in runs whose final phase reads everything on every thread. Meant for benchmarks.
     pub fn sized(operations: u64, seed: u64) -> Options {
-        // Half of the operations send; each record is polled once while the run goes on, and once by each reader.
+        // Half of the operations send; most consumers poll most records while the run goes on, and each reader all.
         Options {
             operations,
             processes: 24,
             keys: 10,
             writes_per_key: 1024,
             records_per_poll: 100,
-            final_readers: 16,
+            final_readers: 10,
             final_records_per_poll: 500,
             faults: 3,
             rate: 5000.0,

@@ -16,7 +16,7 @@ impl World<'_> {
         if client.outcome != Outcome::Ok || client.special.is_some() || client.rebalance.is_some() {
             return;
         }
-        if client.unwound.is_some() || client.starved > 0 {
+        if client.unwound.is_some() {
             return;
         }
         let Some(i) = self.pending.iter().position(|d| between_polls(*d)) else { return };
@@ -118,7 +118,7 @@ impl World<'_> {
 
     fn tamper(&mut self, c: usize, defect: Defect) -> bool {
         let needed = match defect {
-            Defect::SkipInPoll => 3,
+            Defect::SkipInPoll | Defect::StaleRead => 3,
             Defect::ReorderOnRead => 2,
             _ => 1,
         };
@@ -138,12 +138,16 @@ impl World<'_> {
             let name = group.log;
             let at = match defect {
                 Defect::SkipInPoll => self.rng.random_range(1..records.len() - 1),
+                Defect::StaleRead => 1,
                 Defect::ReorderOnRead => self.rng.random_range(0..records.len() - 1),
                 _ => self.rng.random_range(0..records.len()),
             };
             let (offset, value, _) = records[at];
+            if defect == Defect::StaleRead && offset >= log.ok_read {
+                continue;
+            }
             match defect {
-                Defect::SkipInPoll => {
+                Defect::SkipInPoll | Defect::StaleRead => {
                     records.remove(at);
                 }
                 Defect::ReorderOnRead => records.swap(at, at + 1),

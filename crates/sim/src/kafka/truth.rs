@@ -63,6 +63,13 @@ impl Truth {
         self.injections.push(injection);
     }
 
+    /// An injection has begun: what it causes may show, whether or not it will be complete.
+    pub(super) fn begun(&mut self, defect: Defect) {
+        self.may.extend(defect.must());
+        self.may.extend(defect.must_with_ww());
+        self.may.extend(defect.may());
+    }
+
     /// Whether a checker may report this name.
     pub fn permits(&self, name: &str) -> bool {
         self.must.contains_key(name)

@@ -19,7 +19,7 @@ impl World<'_> {
                 }
                 logs.push(other);
             }
-            Defect::LoseAckedTail => logs = vec![log; 3],
+            Defect::LoseAckedTail | Defect::ResurrectedWrite => logs = vec![log; 3],
             Defect::IntNonmonotonicSend => logs = vec![log; 2],
             Defect::RealtimeInversion if self.clients.len() < 2 => return false,
             Defect::PrecommittedRead => {
@@ -43,7 +43,7 @@ impl World<'_> {
         client.special = Some(Special { defect, log, offset: 0, second: false });
         client.outcome = match defect {
             Defect::AbortedRead => Outcome::Fail,
-            Defect::TornInfo => Outcome::Info,
+            Defect::TornInfo | Defect::ResurrectedWrite => Outcome::Info,
             _ => Outcome::Ok,
         };
         client.effect = Effect::Now;
@@ -93,7 +93,7 @@ impl World<'_> {
         if defect == Defect::IntNonmonotonicSend {
             sends.reverse();
         }
-        for (l, value, offset) in sends {
+        for (n, (l, value, offset)) in sends.into_iter().enumerate() {
             let ours = l == log;
             *offset = match defect {
                 Defect::LoseAcked | Defect::LoseAckedTail => Some(self.logs[l].append(HOLE)),
@@ -117,8 +117,11 @@ impl World<'_> {
                 }
                 Defect::ResurrectedWrite => {
                     let at = self.append(l, value);
-                    self.logs[l].hidden = Some(at);
-                    Some(at)
+                    // Of the three the one in the middle.
+                    if n == 1 {
+                        self.logs[l].hidden = Some(at);
+                    }
+                    None
                 }
                 Defect::UnseenTail => {
                     let at = self.append(l, value);

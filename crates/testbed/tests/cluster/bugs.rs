@@ -78,6 +78,7 @@ async fn expose_uncommitted_shows_records_that_vanish() {
     let view = cluster.create_topic("queue", &[]).await;
     let followers: Vec<u32> = (1..=3).filter(|id| *id != view.leader).collect();
     cluster.produce_acked(view.leader, "queue", &["kept"]).await;
+    cluster.wait_in_sync("queue", &[1, 2, 3]).await;
     for id in &followers {
         cluster.pause(*id).await;
     }

@@ -99,6 +99,7 @@ async fn a_divergent_tail_is_truncated() {
     let followers: Vec<u32> = (1..=3).filter(|id| *id != old.leader).collect();
     let survivor = followers[0];
     let mut acked = produce_numbered(&cluster, survivor, 0..10).await;
+    cluster.wait_in_sync("queue", &[1, 2, 3]).await;
     for id in &followers {
         cluster.pause(*id).await;
     }
