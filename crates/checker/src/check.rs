@@ -47,38 +47,73 @@ pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budge
     }
     report.counts = counts::rows(history);
     match model {
-        Model::Kafka => kafka(history, &around, &promises, options, &mut report, &mut gate),
+        Model::Kafka => {
+            let given = Given { history, around: &around, promises: &promises, options };
+            kafka(given, budget, &mut report, &mut gate);
+        }
+        Model::Transactions(workload) => {
+            let open = guarded(&mut gate, workload.as_str(), || {
+                general::transactions(history, workload, options, budget, &mut report)
+            });
+            open.into_iter().flatten().for_each(|r| gate.reason(&r.code, r.message));
+        }
         Model::Linearizable(name) => {
             let max = options.examples_max;
             let open = guarded(&mut gate, "linearizability", || {
                 general::decide(history, name, &promises, budget, max, &mut report)
             });
             open.into_iter().flatten().for_each(|r| gate.reason(&r.code, r.message));
-            gate.notes.append(&mut report.notes);
         }
     }
     conclude(report, gate, &Teller { history, around: &around })
 }
 
+/// What a check is given.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    history: &'a History,
+    around: &'a Surroundings,
+    promises: &'a Promises,
+    options: &'a Options,
+}
+
 /// Runs all analyses of Kafka histories.
-fn kafka(
-    history: &History,
-    around: &Surroundings,
-    promises: &Promises,
-    options: &Options,
-    report: &mut Report,
-    gate: &mut Gate,
-) {
+fn kafka(given: Given<'_>, budget: &mut dyn Budget, report: &mut Report, gate: &mut Gate) {
+    let Given { history, around, promises, options } = given;
     let availability = report.availability.clone();
-    let context =
-        guarded(gate, "index", || Context::new(history, around, &availability, promises, options));
+    let context = guarded(gate, "index", || {
+        Context::new(history, around, &availability, promises, options)
+    });
     match context {
-        Some(context) => analyse(&context, report, gate),
+        Some(context) => {
+            analyse(&context, report, gate);
+            cycles(&context, budget, report, gate);
+        }
         None => {
-            let unknown = CATALOGUE.iter().map(|e| (e.name.to_owned(), Verdict::Unknown));
-            report.analyses = unknown.collect();
+            let names = CATALOGUE.iter().map(|e| e.name).chain(["cycles"]);
+            report.analyses = names.map(|n| (n.to_owned(), Verdict::Unknown)).collect();
         }
     }
+}
+
+/// Searches for circles among operations.
+fn cycles(ctx: &Context<'_>, budget: &mut dyn Budget, report: &mut Report, gate: &mut Gate) {
+    let searched = guarded(gate, "cycles", || anomalies::cycles(ctx, budget));
+    let Some(cycles) = searched else {
+        report.analyses.insert("cycles".into(), Verdict::Unknown);
+        return;
+    };
+    let mut verdict = Verdict::Valid;
+    for (name, found) in cycles.found {
+        if let Some(entry) = anomalies::entry(name) {
+            verdict = verdict.and(record(ctx.promises, report, entry, "cycles", found));
+        }
+    }
+    if let Some(why) = cycles.given_up {
+        verdict = verdict.and(Verdict::Unknown);
+        gate.reason("cycle-search-timeout", why);
+    }
+    report.analyses.insert("cycles".into(), verdict);
 }
 
 /// A report in which nothing was looked at yet.
@@ -108,6 +143,7 @@ fn blank(history: &History, promises: &Promises) -> Report {
         contract: ContractReport {
             name: promises.contract.as_str().into(),
             config: promises.config.clone(),
+            models: Vec::new(),
             rules,
         },
         confidence: None,
@@ -216,7 +252,7 @@ pub(crate) fn record(
 /// Draws the conclusion and writes headline and story.
 fn conclude(mut report: Report, gate: Gate, teller: &Teller<'_>) -> Report {
     report.coverage = gate.coverage;
-    report.notes = gate.notes;
+    report.notes.extend(gate.notes);
     report.reasons = gate.reasons.iter().map(|r| r.code.clone()).collect();
     report.reason_details = gate.reasons;
     let missing = if report.reasons.is_empty() { Verdict::Valid } else { Verdict::Unknown };

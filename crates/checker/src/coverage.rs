@@ -6,7 +6,7 @@
 //! those, so that verdicts compare.
 //!
 //! # What is demanded
-//! - of every kind of fault that was asked for, at least one that was witnessed (none asked: none demanded);
+//! - of every kind of fault that was asked for, at least one that was witnessed, and one witnessed fault in any case;
 //! - [`OK_DURING_FAULTS_MIN`] ok operations of clients inside the bands of witnessed faults;
 //! - at least one ok send, and one ok poll that returned a record;
 //! - a final read that completed;
@@ -216,6 +216,13 @@ fn final_read(around: &Surroundings, gate: &mut Gate) {
 fn bitten(history: &History, around: &Surroundings, ok: OkOps, gate: &mut Gate) {
     let asked = asked(history);
     if asked.is_empty() {
+        if gate.coverage.faults_witnessed == 0 {
+            gate.reason(
+                "no-fault-witnessed",
+                "No fault was asked for, so none was witnessed: promises that nothing put to the test are not known to \
+                 be kept.",
+            );
+        }
         return;
     }
     let mut by_kind: BTreeMap<&str, (u64, u64)> =

@@ -47,7 +47,13 @@ fn configuration(config: &Configuration) -> String {
 /// The violations of the report, the worst first.
 fn violations(report: &Report) -> Vec<(&'static Entry, &Anomaly)> {
     let ranked = anomalies::all().filter_map(|e| Some((e, report.anomalies.get(e.name)?)));
-    ranked.filter(|(_, a)| a.judgement == Judgement::Violation).collect()
+    let mut all: Vec<_> = ranked.filter(|(_, a)| a.judgement == Judgement::Violation).collect();
+    // That a model excludes a circle says no more than the circle itself.
+    let definite = |name: &str| !name.ends_with("-cycle-exists");
+    if all.iter().any(|(e, _)| definite(e.name)) {
+        all.retain(|(e, _)| definite(e.name));
+    }
+    all
 }
 
 fn counted(entry: &Entry, anomaly: &Anomaly) -> String {
@@ -124,12 +130,17 @@ impl Teller<'_> {
             "INVALID · {}{}{first} · {} · violates {}{others}",
             counted(entry, anomaly),
             place(anomaly),
-            configuration(&report.contract.config),
-            entry.clause.promise(),
+            self.terms(report),
+            self.promise(report, entry),
         )
     }
 
     fn valid_headline(&self, report: &Report) -> String {
+        if !report.contract.models.is_empty() {
+            let n = words::counted(report.operations, "operation", "operations");
+            let models = words::list(&report.contract.models);
+            return format!("VALID · {n} of {} agree with {models}", report.model);
+        }
         let mut parts = vec!["VALID".to_owned()];
         let counts = &report.counts;
         let acked =
@@ -198,7 +209,26 @@ impl Teller<'_> {
         story
     }
 
+    fn promise(&self, report: &Report, entry: &Entry) -> String {
+        if report.contract.models.is_empty() {
+            return entry.clause.promise().into();
+        }
+        words::list(&report.contract.models)
+    }
+
+    fn terms(&self, report: &Report) -> String {
+        if report.contract.models.is_empty() {
+            return configuration(&report.contract.config);
+        }
+        report.model.clone()
+    }
+
     fn promised(&self, report: &Report) -> Sentence {
+        if !report.contract.models.is_empty() {
+            let models = words::list(&report.contract.models);
+            let text = format!("What was promised: {} under {models}.", report.model);
+            return Sentence { text, ops: Vec::new() };
+        }
         let config = &report.contract.config;
         let read = match (config.sub_via.contains(&SubVia::Subscribe), config.sub_via.is_empty()) {
             (true, _) => ", read by consumers that subscribe",
@@ -215,6 +245,10 @@ impl Teller<'_> {
 
     fn done(&self, report: &Report) -> Sentence {
         let (counts, coverage) = (&report.counts, &report.coverage);
+        if !report.contract.models.is_empty() {
+            let n = words::counted(report.operations, "operation", "operations");
+            return Sentence { text: format!("What was done: {n}."), ops: Vec::new() };
+        }
         let mut text = format!(
             "What was done: {}, in which {} acknowledged and {} polled",
             words::counted(report.operations, "operation", "operations"),

@@ -1,11 +1,14 @@
-//! Histories that are not Kafka's: held against a sequential object by the crate's `linear` module.
+//! Histories that are not Kafka's: held against consistency models by the crate's `elle` module, or against a sequential
+//! object by its `linear` module.
 
 use crate::anomalies::{self, Found};
 use crate::check::record;
 use crate::contract::Promises;
+use crate::elle::{self, GeneralExample, GeneralVerdict, Workload};
 use crate::linear::{self, Budget, ModelName, ObjectOutcome, Outcome, Violation};
 use crate::options::{Model, Options};
-use crate::report::{Example, ReasonDetail, Report, Verdict};
+use crate::report::{Anomaly, Example, Judgement, ReasonDetail, Report, Verdict};
+use crate::words::{self, capital};
 use perjury_history::History;
 use serde_json::{Map, json};
 
@@ -20,6 +23,9 @@ pub(crate) fn model_of(history: &History, options: &Options) -> Model {
     }
     if history.mops_len() > 0 {
         return Model::Kafka;
+    }
+    if let Some(workload) = elle::recognise(history) {
+        return Model::Transactions(workload);
     }
     match linear::recognise(history) {
         Some(ModelName::Log) | None => Model::Kafka,
@@ -43,6 +49,9 @@ pub(crate) fn decide(
         ..linear::Options::default()
     };
     let outcome = linear::decide(history, &options, budget);
+    report.contract.name = "consistency".into();
+    report.contract.models = vec!["linearizable".into()];
+    report.contract.rules.clear();
     report.notes.extend(outcome.notes.iter().cloned());
     let mut verdict = match outcome.unknowns().next() {
         Some(_) => Verdict::Unknown,
@@ -61,6 +70,72 @@ pub(crate) fn decide(
         }
     }
     reasons
+}
+
+/// Looks for anomalies of transactions and puts them into the report. Gives what stayed open.
+pub(crate) fn transactions(
+    history: &History,
+    workload: Workload,
+    options: &Options,
+    budget: &mut dyn Budget,
+    report: &mut Report,
+) -> Vec<ReasonDetail> {
+    let asked = elle::Options {
+        workload: Some(workload),
+        consistency_models: options.consistency_models.clone(),
+        examples_max: options.examples_max,
+        ..elle::Options::default()
+    };
+    let found = elle::check(history, &asked, budget);
+    let models = words::list(&options.consistency_models);
+    report.contract.name = "consistency".into();
+    report.contract.models.clone_from(&options.consistency_models);
+    report.contract.rules.clear();
+    for (name, anomaly) in found.anomalies {
+        let (judgement, rule) = if anomaly.prohibited {
+            (Judgement::Violation, format!("{} excludes it (Adya 1999; Elle).", capital(&models)))
+        } else {
+            (Judgement::Unspecified, format!("{} does not exclude it.", capital(&models)))
+        };
+        let title = anomalies::entry(&name).map_or(name.as_str(), |e| e.title).to_owned();
+        let anomaly = Anomaly {
+            count: anomaly.count,
+            violations: if anomaly.prohibited { anomaly.count } else { 0 },
+            judgement,
+            rule,
+            title,
+            analysis: workload.as_str().into(),
+            examples: anomaly.examples.into_iter().map(transaction_example).collect(),
+        };
+        report.anomalies.insert(name, anomaly);
+    }
+    if !found.not.is_empty() {
+        report.notes.push(format!("What cannot hold: {}.", words::list(&found.not)));
+    }
+    let verdict = match found.verdict {
+        GeneralVerdict::Valid => Verdict::Valid,
+        GeneralVerdict::Unknown => Verdict::Unknown,
+        GeneralVerdict::Invalid => Verdict::Invalid,
+    };
+    report.analyses.insert(workload.as_str().into(), verdict);
+    let reasons = found.reasons.into_iter();
+    reasons.map(|r| ReasonDetail { code: r.code, message: r.message }).collect()
+}
+
+fn transaction_example(example: GeneralExample) -> Example {
+    let mut more = Map::new();
+    if !example.steps.is_empty() {
+        more.insert("steps".into(), json!(example.steps));
+    }
+    Example {
+        sentence: example.sentence,
+        key: example.key,
+        offset: None,
+        value: example.value.map(Into::into),
+        ops: example.ops,
+        fault: None,
+        more,
+    }
 }
 
 fn found(outcome: &Outcome, examples_max: usize) -> Found {

@@ -1,5 +1,6 @@
 //! What a caller chooses.
 
+use crate::elle::Workload;
 use crate::linear::ModelName;
 use perjury_history::SubVia;
 
@@ -39,6 +40,8 @@ impl std::str::FromStr for Contract {
 pub enum Model {
     /// Partitioned logs: the whole catalogue of Kafka anomalies.
     Kafka,
+    /// Transactions over lists or registers, by consistency models.
+    Transactions(Workload),
     /// A sequential object, key by key.
     Linearizable(ModelName),
 }
@@ -48,6 +51,7 @@ impl Model {
     pub fn as_str(self) -> &'static str {
         match self {
             Model::Kafka => "kafka",
+            Model::Transactions(workload) => workload.as_str(),
             Model::Linearizable(name) => name.as_str(),
         }
     }
@@ -58,7 +62,14 @@ impl std::str::FromStr for Model {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         match s {
             "kafka" => Ok(Model::Kafka),
-            other => other.parse().map(Model::Linearizable).map_err(|e| format!("{e}, kafka")),
+            other => match other.parse() {
+                Ok(workload) => Ok(Model::Transactions(workload)),
+                Err(_) => {
+                    let names = Workload::ALL.map(Workload::as_str).join(", ");
+                    let object = other.parse().map(Model::Linearizable);
+                    object.map_err(|e| format!("{e}, {names}, kafka"))
+                }
+            },
         }
     }
 }
@@ -82,6 +93,8 @@ pub struct Budgets {
 pub struct Options {
     /// What to hold the history against; recognised from its operations when absent.
     pub model: Option<Model>,
+    /// The consistency models that transactional histories must satisfy, by any of their names.
+    pub consistency_models: Vec<String>,
     /// How many configurations a search for a linearization may visit.
     pub search_steps: u64,
     /// How many bytes a search for a linearization may use.
@@ -105,6 +118,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             model: None,
+            consistency_models: vec!["strict-serializable".into()],
             search_steps: 200_000_000,
             search_bytes: 2 << 30,
             contract: Contract::Kafka,

@@ -286,10 +286,13 @@ pub struct RuleReport {
 /// The contract that was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ContractReport {
-    /// `kafka` or `jepsen`.
+    /// `kafka`, `jepsen`, or `consistency` for histories that are not Kafka's.
     pub name: String,
     /// The configuration from which it follows.
     pub config: perjury_history::Configuration,
+    /// The consistency models that were asked for; empty for histories of Kafka.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// One rule for each anomaly of the catalogue, by name.
     pub rules: Vec<RuleReport>,
 }

@@ -1,5 +1,7 @@
 //! Bad arguments and bad input: a message that names the place and what to do, exit code 254, bounded memory.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod support;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! The main job on real processes: three nodes, librdkafka clients, real signals.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod support;
 
 use nix::sys::signal::{Signal, kill};

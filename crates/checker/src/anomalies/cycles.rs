@@ -17,8 +17,15 @@
 //! # Source
 //! Jepsen `tests.kafka` with Elle; Adya, "Weak Consistency" (1999); Kingsbury and Alvaro, "Elle" (2020).
 
-use super::{Entry, Origin};
+use super::{Entry, Found, Origin};
+use crate::context::Context;
 use crate::contract::Clause;
+use crate::graph::{self, KafkaOptions};
+use crate::linear::Budget;
+use crate::options::Contract;
+use crate::report::Example;
+use serde_json::{Map, json};
+use std::collections::BTreeMap;
 
 const CAUSES: &[&str] = &[
     "consumers that are shown records of open transactions",
@@ -63,7 +70,7 @@ const fn cycle(name: &'static str, title: &'static str, clause: Clause) -> Entry
 use Clause::{NoCircularReads, ReferenceOnly, Serializability, WriteIsolation};
 
 /// Every name that the search for cycles can give.
-pub(super) const ENTRIES: [Entry; 28] = [
+pub(super) const ENTRIES: [Entry; 29] = [
     cycle("G1c", "circular reads", NoCircularReads),
     cycle("G1c-process", "circular reads against a process's order", NoCircularReads),
     cycle("G1c-realtime", "circular reads against real time", NoCircularReads),
@@ -71,8 +78,8 @@ pub(super) const ENTRIES: [Entry; 28] = [
     cycle("strong-session-PL-2-cycle-exists", "a circle with a process's order", NoCircularReads),
     cycle("strong-PL-2-cycle-exists", "a circle with real time", NoCircularReads),
     cycle("G-single", "one missed write in a circle", Serializability),
-    cycle("G-single-process", "one missed write in a circle of processes", Serializability),
-    cycle("G-single-realtime", "one missed write in a circle of real time", Serializability),
+    cycle("G-single-process", "one missed write, with processes", Serializability),
+    cycle("G-single-realtime", "one missed write, with real time", Serializability),
     cycle("G-nonadjacent", "missed writes apart in a circle", Serializability),
     cycle("G-nonadjacent-process", "missed writes apart, with processes", Serializability),
     cycle("G-nonadjacent-realtime", "missed writes apart, with real time", Serializability),
@@ -80,16 +87,98 @@ pub(super) const ENTRIES: [Entry; 28] = [
     cycle("G2-item-process", "several missed writes, with processes", Serializability),
     cycle("G2-item-realtime", "several missed writes, with real time", Serializability),
     cycle("PL-SI-cycle-exists", "a circle that snapshots exclude", Serializability),
-    cycle("PL-2.99-cycle-exists", "a circle that repeatable reads exclude", Serializability),
-    cycle("strong-PL-SI-cycle-exists", "the same with real time", Serializability),
-    cycle("strong-PL-2.99-cycle-exists", "the same with real time", Serializability),
-    cycle("strong-session-PL-SI-cycle-exists", "the same with processes", Serializability),
-    cycle("strong-session-PL-2.99-cycle-exists", "the same with processes", Serializability),
+    cycle("PL-3-cycle-exists", "a circle that serializability excludes", Serializability),
+    cycle(
+        "strong-session-snapshot-isolation-cycle-exists",
+        "a circle that snapshots and processes exclude",
+        Serializability,
+    ),
+    cycle(
+        "strong-session-serializable-cycle-exists",
+        "a circle that serializable sessions exclude",
+        Serializability,
+    ),
+    cycle(
+        "strong-snapshot-isolation-cycle-exists",
+        "a circle that snapshots in real time exclude",
+        Serializability,
+    ),
+    cycle("PL-SS-cycle-exists", "a circle that strict serializability excludes", Serializability),
     cycle("G0", "interleaved writes", WriteIsolation),
     cycle("G0-process", "interleaved writes against a process's order", WriteIsolation),
     cycle("G0-realtime", "interleaved writes against real time", WriteIsolation),
     cycle("PL-1-cycle-exists", "a circle of writes", WriteIsolation),
-    cycle("strong-session-PL-1-cycle-exists", "the same with processes", WriteIsolation),
-    cycle("strong-PL-1-cycle-exists", "the same with real time", WriteIsolation),
+    cycle("strong-session-PL-1-cycle-exists", "a circle of writes with processes", WriteIsolation),
+    cycle("strong-PL-1-cycle-exists", "a circle of writes with real time", WriteIsolation),
     cycle("empty-transaction-graph", "no operation depends on another", ReferenceOnly),
+    cycle("cycle-search-timeout", "the search for circles was given up", ReferenceOnly),
 ];
+
+/// Searches for circles and gives what was found, by name.
+pub(crate) fn search(ctx: &Context<'_>, budget: &mut dyn Budget) -> Cycles {
+    let options = KafkaOptions { ww: ctx.options.ww_deps, ..KafkaOptions::default() };
+    let findings = graph::find_indexed(&ctx.index, &options, budget);
+    let mut found: BTreeMap<&'static str, Found> = BTreeMap::new();
+    // With a value that several operations sent, nobody knows which of them a poll saw.
+    let sound = !ctx.index.keys().any(|(_, key)| key.slots().any(|s| key.was_sent_again(s)));
+    let max = ctx.options.examples_max;
+    for cycle in &findings.cycles {
+        let mut example = example(ctx, &cycle.sentence, &cycle.ops);
+        example.more.insert("steps".into(), json!(cycle.steps));
+        note(found.entry(cycle.name).or_default(), example, sound, max);
+    }
+    for exists in &findings.exists {
+        let mut example = example(ctx, &exists.sentence, &exists.ops);
+        example.more.insert("not".into(), json!(exists.not));
+        example.more.insert("size".into(), json!(exists.size));
+        note(found.entry(exists.name).or_default(), example, sound, max);
+    }
+    if findings.is_empty && ctx.promises.contract == Contract::Jepsen {
+        let text = "No operation depends on another or follows it in real time.";
+        note(found.entry("empty-transaction-graph").or_default(), example(ctx, text, &[]), sound, max);
+    }
+    let given_up = findings.given_up.first().map(|g| {
+        format!(
+            "The search for {} among {} operations that depend on each other was given up.",
+            g.name, g.size
+        )
+    });
+    Cycles { found, given_up }
+}
+
+/// What the search for circles gave.
+#[derive(Debug)]
+pub(crate) struct Cycles {
+    /// Circles by name.
+    pub(crate) found: BTreeMap<&'static str, Found>,
+    /// Why the search is not complete.
+    pub(crate) given_up: Option<String>,
+}
+
+fn note(found: &mut Found, example: Example, sound: bool, max: usize) {
+    found.count += 1;
+    found.sound += u64::from(sound);
+    if found.examples.len() < max {
+        found.examples.push(example);
+    }
+}
+
+fn example(ctx: &Context<'_>, sentence: &str, ops: &[u64]) -> Example {
+    let last = ops.iter().max().and_then(|op| usize::try_from(*op).ok());
+    let fault = last.and_then(|row| ctx.fault_around(row).1);
+    let ops = ops.to_vec();
+    let sentence = sentence.to_owned();
+    Example { sentence, key: None, offset: None, value: None, ops, fault, more: Map::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_name_of_the_search_is_explained() {
+        let named: BTreeSet<&str> = crate::graph::ALL_NAMES.into_iter().collect();
+        let explained: BTreeSet<&str> = super::ENTRIES.iter().map(|e| e.name).collect();
+        assert_eq!(named, explained);
+    }
+}

@@ -11,6 +11,7 @@ mod duplicate;
 mod early_read;
 mod g1a;
 mod gaps;
+mod general;
 mod inconsistent_offsets;
 mod int_nonmonotonic_poll;
 mod int_nonmonotonic_send;
@@ -33,6 +34,7 @@ mod torn_transaction;
 mod truncated_log;
 mod unseen;
 
+pub(crate) use cycles::search as cycles;
 pub(crate) use lost_tail::lost_tails;
 pub(crate) use lost_write::{Lost, lost};
 
@@ -46,6 +48,8 @@ use serde::Serialize;
 pub(crate) enum Origin {
     /// Jepsen's `tests.kafka`.
     Jepsen,
+    /// Elle's checks of transactional histories.
+    Elle,
     /// Ours.
     Perjury,
 }
@@ -121,7 +125,7 @@ pub(crate) const CATALOGUE: [Entry; 26] = [
 /// All anomalies, those that one search for cycles finds included.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     const OTHERS: [Entry; 1] = [nonlinearizable::ENTRY];
-    CATALOGUE.iter().chain(&cycles::ENTRIES).chain(&OTHERS)
+    CATALOGUE.iter().chain(&cycles::ENTRIES).chain(&general::ENTRIES).chain(&OTHERS)
 }
 
 /// The anomaly of this name.
@@ -151,7 +155,7 @@ pub struct GlossaryEntry {
     pub advice: &'static str,
     /// Which configuration would have made it legal; empty if none does.
     pub legal_if: &'static str,
-    /// `jepsen` if Jepsen's `tests.kafka` defines it under this name, otherwise `perjury`.
+    /// `jepsen` if Jepsen's `tests.kafka` defines it under this name, `elle` if Elle does, otherwise `perjury`.
     pub origin: &'static str,
 }
 
@@ -167,6 +171,7 @@ pub fn glossary() -> Vec<GlossaryEntry> {
         legal_if: e.legal_if,
         origin: match e.origin {
             Origin::Jepsen => "jepsen",
+            Origin::Elle => "elle",
             Origin::Perjury => "perjury",
         },
     };

@@ -416,7 +416,11 @@ impl<'t> Lists<'t> {
             }
             (Rel::Ww, Mop::Append(k, v)) => {
                 let before = self.before(k, v)?;
-                (self.possible_writer(k, before) == Some(from)).then_some((k, Some(before), Some(v)))
+                (self.possible_writer(k, before) == Some(from)).then_some((
+                    k,
+                    Some(before),
+                    Some(v),
+                ))
             }
             (Rel::Rw, Mop::Append(k, v)) => {
                 let before = self.before(k, v);

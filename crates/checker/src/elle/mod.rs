@@ -133,7 +133,8 @@ fn check_lists(history: &History, options: &Options, budget: &mut dyn Budget) ->
     };
     let mut cases = Cases::new(options.examples_max);
     lists.anomalies(&mut cases);
-    let explain = |rel: Rel, from: u32, to: u32, a: &str, b: &str| lists.explain(rel, from, to, a, b);
+    let explain =
+        |rel: Rel, from: u32, to: u32, a: &str, b: &str| lists.explain(rel, from, to, a, b);
     let findings = circles(&txns, lists.edges(), &explain, options, budget);
     conclude(Workload::ListAppend, &txns, cases, &findings, options)
 }

@@ -31,12 +31,7 @@ const MODELS: &[Model] = &[
         &["G0", "duplicate-elements", "cyclic-versions", "PL-1-cycle-exists", "phantom-read"],
     ),
     model("read-committed", &["PL-2"], &["read-uncommitted"], &["G1", "PL-2-cycle-exists"]),
-    model(
-        "cursor-stability",
-        &["PL-CS"],
-        &["read-committed"],
-        &["G1", "G-cursor", "lost-update"],
-    ),
+    model("cursor-stability", &["PL-CS"], &["read-committed"], &["G1", "G-cursor", "lost-update"]),
     model("monotonic-view", &["PL-2L"], &["read-committed"], &["G1", "G-monotonic"]),
     model("monotonic-snapshot-read", &["PL-MSR"], &["read-committed"], &["G1", "G-MSR"]),
     model(
@@ -51,12 +46,7 @@ const MODELS: &[Model] = &[
     model("causal-cerone", &[], &["read-atomic"], &["internal", "G1a"]),
     model("ROLA", &[], &["read-atomic"], &["lost-update"]),
     model("prefix", &[], &["causal-cerone"], &["internal", "G1a"]),
-    model(
-        "parallel-snapshot-isolation",
-        &[],
-        &["causal-cerone", "ROLA"],
-        &["internal", "G1a"],
-    ),
+    model("parallel-snapshot-isolation", &[], &["causal-cerone", "ROLA"], &["internal", "G1a"]),
     model("update-serializable", &["PL-3U"], &["forward-consistent-view"], &["G1", "G-update"]),
     model(
         "repeatable-read",
@@ -122,7 +112,12 @@ const MODELS: &[Model] = &[
         "strong-snapshot-isolation",
         &[],
         &["strong-session-snapshot-isolation", "strong-read-committed"],
-        &["internal", "G1-realtime", "G-nonadjacent-realtime", "strong-snapshot-isolation-cycle-exists"],
+        &[
+            "internal",
+            "G1-realtime",
+            "G-nonadjacent-realtime",
+            "strong-snapshot-isolation-cycle-exists",
+        ],
     ),
     model(
         "strong-session-serializable",
@@ -255,8 +250,7 @@ pub fn excluded_by<'a>(
         .filter(|m| MODELS[*m].prohibits.iter().any(|p| names.contains(p)))
         .collect();
     let excluded = closure(direct, stronger);
-    let is_weakest =
-        |m: &usize| !closure(weaker(*m), weaker).iter().any(|w| excluded.contains(w));
+    let is_weakest = |m: &usize| !closure(weaker(*m), weaker).iter().any(|w| excluded.contains(w));
     let name = |m: &usize| MODELS[*m].name;
     let not = excluded.iter().filter(|m| is_weakest(m)).map(name).collect();
     let also = excluded.iter().filter(|m| !is_weakest(m)).map(name).collect();

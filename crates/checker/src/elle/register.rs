@@ -68,8 +68,7 @@ pub(super) struct Registers<'t> {
 
 impl<'t> Registers<'t> {
     pub(super) fn new(txns: &'t Txns, options: &Options) -> Self {
-        let external: Vec<External> =
-            txns.txns.iter().map(|txn| External::of(txns, txn)).collect();
+        let external: Vec<External> = txns.txns.iter().map(|txn| External::of(txns, txn)).collect();
         let (mut writers, mut intermediate) = (FxHashMap::default(), FxHashMap::default());
         let mut last: FxHashMap<(u32, u32), u32> = FxHashMap::default();
         for (t, txn, mop) in txns.each() {
@@ -95,8 +94,7 @@ impl<'t> Registers<'t> {
         self.lost_updates(cases);
         for (key, versions, rules) in &self.versions.circles {
             cases.add("cyclic-versions", || {
-                let values: Vec<String> =
-                    versions.iter().map(|v| self.txns.value(*v)).collect();
+                let values: Vec<String> = versions.iter().map(|v| self.txns.value(*v)).collect();
                 let rules: Vec<&str> = rules.iter().map(|r: &Rule| r.as_str()).collect();
                 let sentence = format!(
                     "The versions {} of key {} precede each other in a circle by {}.",

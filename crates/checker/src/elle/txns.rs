@@ -162,7 +162,9 @@ impl Txns {
 
     /// The mops of all transactions, each with its transaction's number.
     pub(super) fn each(&self) -> impl Iterator<Item = (u32, &Txn, Mop)> {
-        (0u32..).zip(&self.txns).flat_map(|(t, txn)| self.mops(txn).iter().map(move |m| (t, txn, *m)))
+        (0u32..)
+            .zip(&self.txns)
+            .flat_map(|(t, txn)| self.mops(txn).iter().map(move |m| (t, txn, *m)))
     }
 
     pub(super) fn list(&self, (first, end): (u32, u32)) -> &[u32] {

@@ -3,8 +3,7 @@
 use petgraph::Direction;
 use petgraph::algo::kosaraju_scc;
 use petgraph::visit::{
-    GraphBase, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, VisitMap,
-    Visitable,
+    GraphBase, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, VisitMap, Visitable,
 };
 
 /// Neighbours of all nodes in one array.

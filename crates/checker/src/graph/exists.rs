@@ -101,10 +101,8 @@ pub(super) fn look(source: &dyn Source, component: &Component, findings: &mut Fi
         }
         let Some(smallest) = smallest(component, spec) else { continue };
         excluded[i] = true;
-        let mut ops: Vec<u64> = smallest
-            .iter()
-            .map(|v| source.event(component.vertices[*v as usize]))
-            .collect();
+        let mut ops: Vec<u64> =
+            smallest.iter().map(|v| source.event(component.vertices[*v as usize])).collect();
         ops.sort_unstable();
         let size = ops.len();
         ops.truncate(OPS_MAX);

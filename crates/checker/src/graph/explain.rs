@@ -141,8 +141,8 @@ pub fn classify(rels: &[Rel]) -> (Class, Variant) {
         Variant::Plain
     };
     let antis = rels.iter().filter(|r| **r == Rel::Rw).count();
-    let adjacent = (0..rels.len())
-        .any(|i| rels[i] == Rel::Rw && rels[(i + 1) % rels.len()] == Rel::Rw);
+    let adjacent =
+        (0..rels.len()).any(|i| rels[i] == Rel::Rw && rels[(i + 1) % rels.len()] == Rel::Rw);
     let class = match antis {
         0 if has(Rel::Wr) => Class::G1c,
         0 => Class::G0,

@@ -63,7 +63,11 @@ impl Kafka<'_, '_> {
     }
 
     /// The first value that `to` sent directly after one that `from` sent.
-    fn sent_after(&self, from: u32, to: u32) -> Option<(KeyId, crate::index::Slot, crate::index::Slot)> {
+    fn sent_after(
+        &self,
+        from: u32,
+        to: u32,
+    ) -> Option<(KeyId, crate::index::Slot, crate::index::Slot)> {
         let mut found = None;
         self.index.for_each_write(to as usize, |key, slot, _| {
             let table = self.index.key(key);

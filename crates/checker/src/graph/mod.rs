@@ -40,7 +40,6 @@ pub use classes::{ALL_NAMES, Class, Variant};
 pub(crate) use digraph::Digraph;
 pub use explain::{Cycle, CycleExists, Findings, GivenUp, Reason, Rel, Step, classify};
 
-#[expect(unused_imports, reason = "the caller is the owner of the analyses")]
 pub(crate) use kafka::find_indexed;
 pub use kafka::{KafkaOptions, find_kafka};
 

@@ -82,7 +82,12 @@ pub(super) struct Component {
 }
 
 impl Component {
-    fn new(vertices: Vec<u32>, edges: Vec<(u32, u32, Rel)>, source: &dyn Source, realtime: bool) -> Self {
+    fn new(
+        vertices: Vec<u32>,
+        edges: Vec<(u32, u32, Rel)>,
+        source: &dyn Source,
+        realtime: bool,
+    ) -> Self {
         let spans: Vec<Span> = vertices.iter().map(|v| source.span(*v)).collect();
         let mut out: Vec<Vec<(u32, Rel)>> = vec![Vec::new(); vertices.len()];
         for (from, to, rel) in edges {
@@ -189,7 +194,8 @@ pub(super) fn components(
         let component = of[from as usize];
         if component != u32::MAX && component == of[to as usize] {
             let within = &members[component as usize];
-            let number = |v: u32| u32::try_from(within.partition_point(|m| *m < v)).unwrap_or(u32::MAX);
+            let number =
+                |v: u32| u32::try_from(within.partition_point(|m| *m < v)).unwrap_or(u32::MAX);
             inside[component as usize].push((number(from), number(to), rel));
         }
     }

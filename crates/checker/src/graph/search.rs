@@ -135,7 +135,8 @@ impl Search<'_> {
                         }
                         return;
                     }
-                    if let std::collections::hash_map::Entry::Vacant(e) = parents.entry((to, marks)) {
+                    if let std::collections::hash_map::Entry::Vacant(e) = parents.entry((to, marks))
+                    {
                         e.insert(at);
                         next.push((to, marks));
                     }
@@ -184,13 +185,13 @@ impl Search<'_> {
             }
             keep
         });
-        for at in from..known.from {
+        let until = known.from.max(from);
+        for (at, (_, to)) in by_invoke.iter().enumerate().take(until).skip(from) {
             work += 1;
-            let to = by_invoke[at].1;
-            if depends(to) {
+            if depends(*to) {
                 known.left_out.push(at);
             } else {
-                each(to, after);
+                each(*to, after);
             }
         }
         known.from = from.min(known.from);

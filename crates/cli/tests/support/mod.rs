@@ -1,5 +1,5 @@
 //! Runs the real binary against real processes, in a store of its own.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![cfg_attr(test, allow(dead_code, reason = "each test binary uses its part"))]
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -9,45 +9,45 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Clusters compete for two cores, so the tests of one binary take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
-pub fn turn() -> MutexGuard<'static, ()> {
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_perjury"));
     command.stdin(Stdio::null()).env_remove("PERJURY_STORE").env_remove("PERJURY_LOG");
     command
 }
 
-pub fn perjury(args: &[&str]) -> Output {
+pub(crate) fn perjury(args: &[&str]) -> Output {
     binary().args(args).output().unwrap()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// What a run printed as JSON, its exit code, and everything that it said.
-pub struct Ran {
-    pub code: i32,
-    pub report: Value,
-    pub said: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) report: Value,
+    pub(crate) said: String,
 }
 
 impl Ran {
-    pub fn reasons(&self) -> Vec<&str> {
+    pub(crate) fn reasons(&self) -> Vec<&str> {
         self.report["reasons"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
     }
 
-    pub fn anomalies(&self) -> Vec<&str> {
+    pub(crate) fn anomalies(&self) -> Vec<&str> {
         self.report["anomalies"].as_object().unwrap().keys().map(String::as_str).collect()
     }
 
-    pub fn violations(&self) -> Vec<&str> {
+    pub(crate) fn violations(&self) -> Vec<&str> {
         let anomalies = self.report["anomalies"].as_object().unwrap();
         anomalies
             .iter()
@@ -58,7 +58,7 @@ impl Ran {
 }
 
 /// `perjury run` on the testbed with the verdict as JSON.
-pub fn run(store: &Path, args: &[&str]) -> Ran {
+pub(crate) fn run(store: &Path, args: &[&str]) -> Ran {
     let mut all =
         vec!["run", "--cluster", "testbed", "--output", "json", "--store", store.to_str().unwrap()];
     all.extend(args);
@@ -70,7 +70,7 @@ pub fn run(store: &Path, args: &[&str]) -> Ran {
 }
 
 /// The pids of all processes whose command line names this folder.
-pub fn processes_of(store: &Path) -> Vec<i32> {
+pub(crate) fn processes_of(store: &Path) -> Vec<i32> {
     let needle = store.to_str().unwrap().as_bytes();
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -86,6 +86,6 @@ pub fn processes_of(store: &Path) -> Vec<i32> {
 }
 
 /// The newest run directory of a store.
-pub fn latest(store: &Path) -> PathBuf {
+pub(crate) fn latest(store: &Path) -> PathBuf {
     std::fs::canonicalize(store.join("latest")).unwrap()
 }

@@ -290,10 +290,10 @@ impl Defect {
             Defect::SkipInPoll
             | Defect::StaleRead
             | Defect::SkipBetweenPolls
-            | Defect::NoRewind => {
-                let seen = &["resurrected-write", "stale-read", "unseen", "lost-write"];
-                &[SKIPS, seen, &["truncated-log"]]
-            }
+            | Defect::NoRewind => &[
+                SKIPS,
+                &["resurrected-write", "stale-read", "truncated-log", "unseen", "lost-write"],
+            ],
             Defect::ReReadInPoll | Defect::ReReadBetweenPolls => &[POLL_ORDER],
             Defect::NonmonotonicSend | Defect::RealtimeInversion => &[INVERSION],
             Defect::IntNonmonotonicSend => &[&["int-send-skip"]],

@@ -96,7 +96,7 @@ impl World<'_> {
         let place = self.clients[c].consumer.iter().position(|p| {
             self.is_free(p.log)
                 && self.active.contains(&p.log)
-                && p.cursor >= self.logs[p.log].end()
+                && self.logs[p.log].lag(p.cursor, 1) == 0
         });
         let Some(place) = place else { return false };
         let log = self.clients[c].consumer[place].log;

@@ -127,7 +127,8 @@ pub fn decide(
     returns.extend(register.aborted.iter().map(|(_, id)| id.shown()));
     returns.sort_unstable();
     returns.dedup();
-    let upper = fault.ops.iter().map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
+    let named = fault.ops.iter().flatten();
+    let upper = named.map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
     let end = first_broken(upper, &returns, |before| {
         matches!(zones::judge(&register.before(before), false, budget), Ok(Judgement::Holds(_)))
     });
@@ -150,8 +151,8 @@ fn violation(
     name: &dyn Fn(u32) -> String,
 ) -> Violation {
     let op = register.ops.iter().find(|o| o.ret == Some(end)).map(Op::id);
-    let op = op.or(fault.ops.first().copied()).unwrap_or(OpRef { invoke: end, ret: Some(end) });
-    let mut others = fault.ops.clone();
+    let mut others: Vec<OpRef> = fault.ops.iter().copied().flatten().collect();
+    let op = op.or(others.first().copied()).unwrap_or(OpRef { invoke: end, ret: Some(end) });
     others.retain(|o| *o != op && o.invoke != op.invoke);
     others.dedup();
     Violation {

@@ -10,7 +10,9 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) rule: Rule,
-    pub(super) ops: Vec<OpRef>,
+    /// In the order in which the sentence of the rule names them. `None` is the beginning, when the initial value was
+    /// there.
+    pub(super) ops: Vec<Option<OpRef>>,
 }
 
 /// The broken rule.
@@ -48,7 +50,12 @@ impl Rule {
 
 impl Fault {
     pub(super) fn sentence(&self, name: &dyn Fn(u32) -> String) -> String {
-        let op = |i: usize| self.ops.get(i).map_or_else(|| "nobody".to_owned(), |o| o.to_string());
+        let known = |i: usize| self.ops.get(i).copied().flatten();
+        let op = |i: usize| known(i).map_or_else(|| "nobody".to_owned(), |o| o.to_string());
+        let from = |i: usize| match known(i) {
+            Some(op) => format!("the return of {op}"),
+            None => "the beginning".to_owned(),
+        };
         match self.rule {
             Rule::Phantom(v) => {
                 format!("{} saw the value {}, but nobody was asked to write it.", op(0), name(v))
@@ -78,18 +85,18 @@ impl Fault {
                 name(a)
             ),
             Rule::Overlap(a, b) => format!(
-                "The register held {} from the return of {} to the invocation of {}, and {} from the return of {} to the invocation of {}: both at once.",
+                "The register held {} from {} to the invocation of {}, and {} from {} to the invocation of {}: both at once.",
                 name(a),
-                op(0),
+                from(0),
                 op(1),
                 name(b),
-                op(2),
+                from(2),
                 op(3)
             ),
             Rule::Inside(a, b) => format!(
-                "The register held {} from the return of {} to the invocation of {}, but {} must have been there within that time, between the invocation of {} and the return of {}.",
+                "The register held {} from {} to the invocation of {}, but {} must have been there within that time, between the invocation of {} and the return of {}.",
                 name(b),
-                op(2),
+                from(2),
                 op(3),
                 name(a),
                 op(1),
@@ -212,16 +219,12 @@ impl Zones<'_> {
         Ok(certificate.then(|| self.order()))
     }
 
-    fn op(&self, at: u32) -> OpRef {
-        match self.register.ops.get(at as usize) {
-            Some(op) => op.id(),
-            None => OpRef { invoke: 0, ret: Some(0) },
-        }
+    fn op(&self, at: u32) -> Option<OpRef> {
+        self.register.ops.get(at as usize).map(Op::id)
     }
 
     fn fault<T>(&self, rule: Rule, ops: &[u32]) -> Result<T, Fault> {
-        let ops = ops.iter().filter(|o| **o != NOBODY).map(|o| self.op(*o)).collect();
-        Err(Fault { rule, ops })
+        Err(Fault { rule, ops: ops.iter().map(|o| self.op(*o)).collect() })
     }
 
     /// Finds the writer of every value, its reads, and which compare-and-sets took effect.
@@ -281,7 +284,7 @@ impl Zones<'_> {
             let failed = self.register.aborted.iter().find(|(value, _)| *value == v);
             let rule = if failed.is_some() { Rule::Aborted(v) } else { Rule::Phantom(v) };
             let mut ops = vec![self.op(seen)];
-            ops.extend(failed.map(|(_, id)| *id));
+            ops.extend(failed.map(|(_, id)| Some(*id)));
             return Err(Fault { rule, ops });
         }
         Ok(())

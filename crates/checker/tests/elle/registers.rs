@@ -1,8 +1,6 @@
 //! Registers under transactions: every anomaly by hand, each with a near miss.
 
-mod elle_support;
-
-use elle_support::{
+use crate::support::{
     Fail, Info, Okay, On::Registers, Txn, by_processes, finds, history, names, under,
 };
 use perjury_checker::elle::{GeneralReport, GeneralVerdict, Options, check};
@@ -29,18 +27,18 @@ fn aborted_intermediate_and_phantom_reads() {
 #[test]
 fn internal_contradictions() {
     finds(&[(0, 1, Okay, "wx1 rx2"), (2, 4, Info, "wx2")], Registers, &["internal"]);
-    finds(&[(0, 1, Okay, "rx1 rx2"), (2, 4, Info, "wx2"), (3, 5, Info, "wx1")], Registers, &["internal"]);
+    finds(
+        &[(0, 1, Okay, "rx1 rx2"), (2, 4, Info, "wx2"), (3, 5, Info, "wx1")],
+        Registers,
+        &["internal"],
+    );
     finds(&[(0, 1, Okay, "wx1 rx1"), (2, 3, Okay, "rx1")], Registers, &[]);
 }
 
 #[test]
 fn lost_updates() {
     let read: Txn<'_> = (0, 1, Okay, "wx1");
-    finds(
-        &[read, (2, 4, Okay, "rx1 wx2"), (3, 5, Okay, "rx1 wx3")],
-        Registers,
-        &["lost-update"],
-    );
+    finds(&[read, (2, 4, Okay, "rx1 wx2"), (3, 5, Okay, "rx1 wx3")], Registers, &["lost-update"]);
     finds(&[read, (2, 4, Okay, "rx1 wx2"), (3, 5, Okay, "rx2 wx3")], Registers, &[]);
 }
 
@@ -74,11 +72,7 @@ fn writes_that_follow_reads_order_versions() {
     assert_eq!(with(&txns, Options::default()).verdict, GeneralVerdict::Valid);
     let options = Options { wfr_keys: true, ..Options::default() };
     assert_eq!(names(&with(&txns, options)), ["G2-item"].into_iter().collect());
-    let stale = [
-        (0, 1, Okay, "wx1"),
-        (2, 6, Okay, "rx1 wx2 wy1"),
-        (3, 7, Okay, "rx1 ry1"),
-    ];
+    let stale = [(0, 1, Okay, "wx1"), (2, 6, Okay, "rx1 wx2 wy1"), (3, 7, Okay, "rx1 ry1")];
     assert_eq!(with(&stale, Options::default()).verdict, GeneralVerdict::Valid);
     let options = Options { wfr_keys: true, ..Options::default() };
     assert_eq!(names(&with(&stale, options)), ["G-single"].into_iter().collect());

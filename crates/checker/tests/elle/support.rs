@@ -1,6 +1,4 @@
 //! Transactions in a few characters, and histories of them.
-#![allow(dead_code, reason = "every test binary uses its part")]
-
 use perjury_checker::elle::{GeneralReport, GeneralVerdict, Options, check};
 use perjury_checker::linear::Unlimited;
 use perjury_history::{Event, F, Header, History, HistoryBuilder, Kind, Payload, Process};
@@ -8,17 +6,17 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// How a transaction ended.
-pub use perjury_history::Kind::{Fail, Info, Ok as Okay};
+pub(crate) use perjury_history::Kind::{Fail, Info, Ok as Okay};
 
 /// A transaction: when it was invoked, when it completed, how, and what it did.
 ///
 /// `ax1` appends 1 to x, `rx12` reads x as the list 1 2, `wx1` writes 1 to x; with registers `rx1` reads 1, and `rx`
 /// reads nothing in both.
-pub type Txn<'t> = (u64, u64, Kind, &'t str);
+pub(crate) type Txn<'t> = (u64, u64, Kind, &'t str);
 
 /// Lists or registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Lists,
     Registers,
 }
@@ -58,12 +56,12 @@ fn event(process: u32, kind: Kind, value: Value) -> Event {
 }
 
 /// The history of these transactions, each by its own process.
-pub fn history(txns: &[Txn<'_>], on: On) -> History {
+pub(crate) fn history(txns: &[Txn<'_>], on: On) -> History {
     by_processes(&(0..).zip(txns.iter().copied()).collect::<Vec<_>>(), on)
 }
 
 /// The history of these transactions with their processes.
-pub fn by_processes(txns: &[(u32, Txn<'_>)], on: On) -> History {
+pub(crate) fn by_processes(txns: &[(u32, Txn<'_>)], on: On) -> History {
     let mut rows: Vec<(u64, Event)> = Vec::new();
     for (process, (invoke, complete, kind, text)) in txns {
         rows.push((*invoke, event(*process, Kind::Invoke, mops(text, on, true))));
@@ -77,20 +75,20 @@ pub fn by_processes(txns: &[(u32, Txn<'_>)], on: On) -> History {
 }
 
 /// Checks under the named models.
-pub fn under(history: &History, models: &[&str]) -> GeneralReport {
+pub(crate) fn under(history: &History, models: &[&str]) -> GeneralReport {
     let models = models.iter().map(|m| (*m).to_owned()).collect();
     let options = Options { consistency_models: models, ..Options::default() };
     check(history, &options, &mut Unlimited)
 }
 
 /// The names of what was found.
-pub fn names(report: &GeneralReport) -> BTreeSet<&str> {
+pub(crate) fn names(report: &GeneralReport) -> BTreeSet<&str> {
     report.anomalies.keys().map(String::as_str).collect()
 }
 
 /// Exactly these anomalies are found, and the history is invalid if there are any.
 #[track_caller]
-pub fn finds(txns: &[Txn<'_>], on: On, expected: &[&str]) -> GeneralReport {
+pub(crate) fn finds(txns: &[Txn<'_>], on: On, expected: &[&str]) -> GeneralReport {
     let report = under(&history(txns, on), &["strict-serializable"]);
     let expected: BTreeSet<&str> = expected.iter().copied().collect();
     assert_eq!(names(&report), expected, "{report:#?}");

@@ -1,0 +1,6 @@
+//! General transactional histories: every anomaly by hand, and simulated stores.
+
+mod lists;
+mod registers;
+mod store;
+mod support;

@@ -1,0 +1,4 @@
+//! Circles of dependencies: against an enumeration, and in Kafka histories.
+
+mod kafka;
+mod oracle;
