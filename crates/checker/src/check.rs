@@ -81,9 +81,8 @@ struct Given<'a> {
 fn kafka(given: Given<'_>, budget: &mut dyn Budget, report: &mut Report, gate: &mut Gate) {
     let Given { history, around, promises, options } = given;
     let availability = report.availability.clone();
-    let context = guarded(gate, "index", || {
-        Context::new(history, around, &availability, promises, options)
-    });
+    let context =
+        guarded(gate, "index", || Context::new(history, around, &availability, promises, options));
     match context {
         Some(context) => {
             analyse(&context, report, gate);

@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 struct Random(u64);
 
 impl Random {
-    fn next(&mut self, below: u64) -> u64 {
+    fn next(&mut self, below: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % below
+        usize::try_from((z ^ (z >> 31)) % below as u64).expect("below a usize")
     }
 }
 
@@ -40,7 +40,7 @@ fn key(k: usize) -> Scalar {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let keys = 1 + random.next(3) as usize;
+        let keys = 1 + random.next(3);
         World {
             random,
             logs: vec![Vec::new(); keys],
@@ -65,7 +65,7 @@ impl World {
     }
 
     fn send(&mut self) {
-        let k = self.random.next(self.logs.len() as u64) as usize;
+        let k = self.random.next(self.logs.len());
         let value = self.next_value;
         self.next_value += 1;
         let mop = |offset| vec![Mop::Send { key: key(k), value: value.into(), offset }];
@@ -80,7 +80,7 @@ impl World {
                 self.next_process += 1;
                 self.next_process
             }
-            _ => self.random.next(4) as u32,
+            _ => u32::try_from(self.random.next(4)).expect("small"),
         };
         self.push(process, Kind::Invoke, F::Send, mop(None));
         match outcome {
@@ -99,14 +99,14 @@ impl World {
     }
 
     fn poll(&mut self) {
-        let process = 10 + self.random.next(3) as u32;
+        let process = 10 + u32::try_from(self.random.next(3)).expect("small");
         let mut groups = Vec::new();
         for k in 0..self.logs.len() {
             if self.random.next(3) == 0 {
                 continue;
             }
             let from = self.positions.get(&(process, k)).copied().unwrap_or(0);
-            let to = self.logs[k].len().min(from + 1 + self.random.next(6) as usize);
+            let to = self.logs[k].len().min(from + 1 + self.random.next(6));
             let records: Vec<Record> = (from..to)
                 .filter_map(|o| {
                     let value = self.logs[k][o]?.into();

@@ -106,7 +106,9 @@ fn with_write_write_edges_the_circles_of_writes_are_found() {
             for (name, least) in truth.must.iter().chain(&truth.must_with_ww) {
                 // A circle that needs less hides the ones that it implies.
                 let implying = |found: &String| match name.split_once('-') {
-                    Some((class, "realtime" | "process")) => found.starts_with(class) || found == "G0",
+                    Some((class, "realtime" | "process")) => {
+                        found.starts_with(class) || found.starts_with("G0")
+                    }
                     _ => found == name,
                 };
                 let names = report.anomalies.iter().filter(|(found, _)| implying(found));

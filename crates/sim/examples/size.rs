@@ -31,7 +31,10 @@ fn make(operations: u64, what: &str) -> Result<History, String> {
     };
     match what {
         "full" => Ok(generate(&Options::sized(operations, 1)).0),
-        "lean" => Ok(generate(&Options { final_readers: 2, ..Options::sized(operations, 1) }).0),
+        "lean" => {
+            let sized = Options::sized(operations, 1);
+            Ok(generate(&Options { processes: 4, final_readers: 1, ..sized }).0)
+        }
         "log" => Ok(objects(&object(Model::Log))),
         "register" => Ok(objects(&object(Model::Register))),
         "lists" => Ok(transactions(&StoreOptions { operations, ..StoreOptions::seeded(1) }).0),

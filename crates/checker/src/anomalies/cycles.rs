@@ -135,7 +135,12 @@ pub(crate) fn search(ctx: &Context<'_>, budget: &mut dyn Budget) -> Cycles {
     }
     if findings.is_empty && ctx.promises.contract == Contract::Jepsen {
         let text = "No operation depends on another or follows it in real time.";
-        note(found.entry("empty-transaction-graph").or_default(), example(ctx, text, &[]), sound, max);
+        note(
+            found.entry("empty-transaction-graph").or_default(),
+            example(ctx, text, &[]),
+            sound,
+            max,
+        );
     }
     let given_up = findings.given_up.first().map(|g| {
         format!(

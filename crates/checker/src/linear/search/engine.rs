@@ -2,7 +2,7 @@
 
 use super::bits::Bits;
 use super::crashed::{Kind, Used};
-use super::frontier::{Config, Key, Set, prune};
+use super::frontier::{Config, Key, Queue, Set, narrow, prune};
 use super::path::{Paths, ROOT, Step};
 use super::table::{ILLEGAL, Table, small};
 use super::{Model, Role, ids};
@@ -10,13 +10,31 @@ use crate::linear::budget::{Budget, Exhausted};
 use crate::linear::op::{Op, OpRef};
 use crate::linear::outcome::{Answer, Attempt, Unknown, Violation};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
 
 const NO_SLOT: u32 = u32::MAX;
 /// Ways in which the longest linearizations end that a report shows.
 const ATTEMPTS_MAX: usize = 4;
 /// Operations shown of each.
 const TAIL_MAX: usize = 8;
+
+/// What is looked at. A narrow search finds a linearization sooner if there is one, but its *no* says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beam {
+    /// How many more operations of unknown outcome than necessary a configuration may have used.
+    pub(super) slack: u32,
+    /// How many configurations are kept from one return to the next.
+    pub(super) width: usize,
+}
+
+impl Beam {
+    /// From narrow to everything.
+    pub(super) const STAGES: [Beam; 4] = [
+        Beam { slack: 1, width: 64 },
+        Beam { slack: 4, width: 1024 },
+        Beam { slack: 16, width: 16_384 },
+        Beam { slack: u32::MAX, width: usize::MAX },
+    ];
+}
 
 pub(super) struct Engine<'a, M: Model, B> {
     ops: &'a [Op<M::Call>],
@@ -42,10 +60,13 @@ pub(super) struct Engine<'a, M: Model, B> {
     step: u32,
     accounted: i64,
     work: u32,
+    beam: Beam,
+    /// Whether something was left out that the beam excludes.
+    pub(super) is_partial: bool,
 }
 
 impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
-    pub(super) fn new(model: &'a M, ops: &'a [Op<M::Call>], certificate: bool) -> Self {
+    pub(super) fn new(model: &'a M, ops: &'a [Op<M::Call>], certificate: bool, beam: Beam) -> Self {
         let (table, call_of) = Table::new(model, ops.iter().map(|o| &o.call));
         let key = Key { done: B::default(), covered: B::default(), state: 0, used: 0 };
         Engine {
@@ -71,10 +92,12 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
             step: 0,
             accounted: 0,
             work: 0,
+            beam,
+            is_partial: false,
         }
     }
 
-    pub(super) fn run(mut self, budget: &mut dyn Budget) -> Answer {
+    pub(super) fn run(&mut self, budget: &mut dyn Budget) -> Answer {
         let mut events: Vec<(u64, u32, bool)> = Vec::with_capacity(2 * self.ops.len());
         for (i, op) in (0u32..).zip(self.ops) {
             events.push((op.invoke, i, false));
@@ -152,6 +175,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         self.free.push(slot);
         std::mem::swap(&mut self.frontier, &mut self.out.list);
         prune(&mut self.frontier, self.overwrites, &self.used);
+        self.is_partial |= narrow(&mut self.frontier, &self.used, self.beam);
         if self.paths.is_due() {
             self.paths.keep(self.frontier.iter_mut().map(|c| &mut c.node));
         }
@@ -164,14 +188,25 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         self.seen.clear();
         self.out.clear();
         let slot = self.slot_of[op as usize] as usize;
-        let mut queue: VecDeque<usize> = VecDeque::new();
+        let mut queue = Queue::default();
         for i in 0..self.frontier.len() {
             let Config { key, node, .. } = self.frontier[i];
-            queue.extend(self.visit(key, node, None));
+            if let Some(at) = self.visit(key, node, None) {
+                queue.push(self.used.total(key.used), at);
+            }
         }
-        while let Some(at) = queue.pop_front() {
+        let mut most = u32::MAX;
+        while let Some((used, at)) = queue.pop() {
+            if used > most || self.out.list.len() > self.beam.width.saturating_mul(4) {
+                self.is_partial = true;
+                break;
+            }
             let config = self.seen.list[at];
             self.spend(budget)?;
+            if most == u32::MAX && !self.out.list.is_empty() {
+                let least = self.out.list.iter().map(|c| self.used.total(c.key.used)).min();
+                most = least.map_or(u32::MAX, |l| l.saturating_add(self.beam.slack));
+            }
             if config.key.done.has(slot) {
                 self.emit(config.key, slot, config.node);
                 continue;
@@ -195,7 +230,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
     }
 
     /// Lets each open operation that changes the state take effect next.
-    fn expand(&mut self, config: &Config<B>, queue: &mut VecDeque<usize>) {
+    fn expand(&mut self, config: &Config<B>, queue: &mut Queue) {
         let key = config.key;
         let writes = if config.quiet { B::default() } else { self.overwrites };
         writes.union(self.updates).difference(key.done).each(|slot| {
@@ -212,7 +247,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
             };
             let step = if self.overwrites.has(slot) { Step::Overwrite(op) } else { Step::Live(op) };
             if let Some(at) = self.visit(next, config.node, Some(step)) {
-                queue.push_front(at);
+                queue.push(self.used.total(next.used), at);
             }
         });
         for kind in 0..self.kinds.len() {
@@ -221,7 +256,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
     }
 
     /// Lets an operation of unknown outcome take effect next.
-    fn expand_crashed(&mut self, config: &Config<B>, kind: usize, queue: &mut VecDeque<usize>) {
+    fn expand_crashed(&mut self, config: &Config<B>, kind: usize, queue: &mut Queue) {
         let key = config.key;
         let call = self.kinds[kind].call;
         let is_overwrite = self.table.role(call) == Role::Overwrite;
@@ -239,7 +274,9 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         let op = self.kinds[kind].ops[count];
         let next = Key { state, used: self.used.plus(key.used, small(kind)), ..key };
         let step = if is_overwrite { Step::Overwrite(op) } else { Step::Live(op) };
-        queue.extend(self.visit(next, config.node, Some(step)));
+        if let Some(at) = self.visit(next, config.node, Some(step)) {
+            queue.push(self.used.total(next.used), at);
+        }
     }
 
     /// Notes a configuration after letting every observer whose answer fits take effect.

@@ -2,7 +2,9 @@
 
 use super::bits::Bits;
 use super::crashed::Used;
+use super::engine::Beam;
 use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What makes a configuration: two with equal keys have the same future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,4 +124,50 @@ fn imitates<B: Bits>(a: &Key<B>, b: &Key<B>, overwrites: B, used: &Used) -> bool
     b.covered.difference(a.covered).is_empty()
         && differ.intersection(overwrites).difference(a.covered).is_empty()
         && used.is_within(a.used, b.used)
+}
+
+/// Keeps what a beam allows; whether anything was left out. Of every state the configurations stay that used the fewest
+/// operations of unknown outcome and have the most writes covered.
+pub(super) fn narrow<B: Bits>(configs: &mut Vec<Config<B>>, used: &Used, beam: Beam) -> bool {
+    let before = configs.len();
+    if beam.slack != u32::MAX && before > 1 {
+        let least = configs.iter().map(|c| used.total(c.key.used)).min().unwrap_or(0);
+        configs.retain(|c| used.total(c.key.used) <= least.saturating_add(beam.slack));
+    }
+    if configs.len() > beam.width {
+        configs.sort_by_key(|c| {
+            (c.key.state, used.total(c.key.used), std::cmp::Reverse(c.key.covered.count()))
+        });
+        let states = configs.chunk_by(|a, b| a.key.state == b.key.state).count();
+        let quota = (beam.width / states).max(1);
+        let mut kept = Vec::with_capacity(beam.width + states);
+        for group in configs.chunk_by(|a, b| a.key.state == b.key.state) {
+            kept.extend_from_slice(&group[..group.len().min(quota)]);
+        }
+        *configs = kept;
+    }
+    configs.len() < before
+}
+
+/// Configurations still to be looked at: those that used fewer operations of unknown outcome first, among them the
+/// oldest, which took the fewest steps.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    by_used: BTreeMap<u32, VecDeque<usize>>,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, used: u32, at: usize) {
+        self.by_used.entry(used).or_default().push_back(at);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(u32, usize)> {
+        let mut first = self.by_used.first_entry()?;
+        let used = *first.key();
+        let at = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        at.map(|at| (used, at))
+    }
 }

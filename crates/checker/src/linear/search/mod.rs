@@ -16,6 +16,9 @@
 //! 5. A configuration that another one can imitate is dropped: it used more operations of unknown outcome, or has a
 //!    write placed or not placed that the other has covered.
 //!
+//! The search runs in stages, from a narrow beam of configurations to all of them. A linearization that a narrow search
+//! finds is one; only the last stage, or one that left nothing out, can say that there is none.
+//!
 //! # Certificate
 //! Each configuration remembers how it came about. On a violation the report shows the operation that returned without
 //! a place and how the longest linearizations before it end.
@@ -30,6 +33,7 @@ mod table;
 use super::budget::Budget;
 use super::op::{Op, OpRef};
 use super::outcome::{Answer, Unknown};
+use engine::{Beam, Engine};
 use std::hash::Hash;
 
 /// What an operation does to the state, whatever the state is.
@@ -85,15 +89,36 @@ pub fn decide<M: Model>(
 ) -> Answer {
     let width = open_max(ops);
     match width {
-        0..=64 => engine::Engine::<M, u64>::new(model, ops, certificate).run(budget),
-        65..=128 => engine::Engine::<M, u128>::new(model, ops, certificate).run(budget),
-        129..=1024 => engine::Engine::<M, bits::Wide>::new(model, ops, certificate).run(budget),
+        0..=64 => in_stages::<M, u64>(model, ops, certificate, budget),
+        65..=128 => in_stages::<M, u128>(model, ops, certificate, budget),
+        129..=1024 => in_stages::<M, bits::Wide>(model, ops, certificate, budget),
         _ => Answer::Unknown(Unknown::new(
             "too-many-open",
             ops.first().map_or(0, |o| o.invoke),
             format!("{width} operations are open at once; the search takes up to 1024."),
         )),
     }
+}
+
+/// Searches narrowly first: where there is a linearization, one is usually found without looking at every
+/// configuration. A narrow search that fails although it left something out says nothing, and a wider one follows.
+fn in_stages<M: Model, B: bits::Bits>(
+    model: &M,
+    ops: &[Op<M::Call>],
+    certificate: bool,
+    budget: &mut dyn Budget,
+) -> Answer {
+    let mut answer = None;
+    for beam in Beam::STAGES {
+        let mut engine = Engine::<M, B>::new(model, ops, certificate, beam);
+        let found = engine.run(budget);
+        let is_open = matches!(found, Answer::NotLinearizable(_)) && engine.is_partial;
+        answer = Some(found);
+        if !is_open {
+            break;
+        }
+    }
+    answer.unwrap_or(Answer::Linearizable { order: None })
 }
 
 /// The greatest number of operations that are open at once and return at some time.
