@@ -36,7 +36,8 @@ pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budge
     let mut gate = coverage::gate(history, &around, options, model == Model::Kafka);
     let mut report = blank(history, &promises);
     report.model = model.as_str().into();
-    report.availability = availability::measure(history, &around);
+    let measured = guarded(&mut gate, "availability", || availability::measure(history, &around));
+    report.availability = measured.unwrap_or_default();
     if gate.time_reversed {
         report.availability = crate::report::Availability {
             formation_ms: around.formation_ms,
@@ -45,7 +46,7 @@ pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budge
         };
         gate.notes.push("Time goes back in this history: nothing was measured in it.".into());
     }
-    report.counts = counts::rows(history);
+    report.counts = guarded(&mut gate, "counts", || counts::rows(history)).unwrap_or_default();
     match model {
         Model::Kafka => {
             let given = Given { history, around: &around, promises: &promises, options };
@@ -259,4 +260,21 @@ fn conclude(mut report: Report, gate: Gate, teller: &Teller<'_>) -> Report {
     report.headline = teller.headline(&report);
     report.story = teller.story(&report);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_makes_the_verdict_unknown_and_names_the_analysis() {
+        let mut gate = Gate::default();
+        let given = guarded(&mut gate, "lost-write", || -> u8 { panic!("index out of bounds") });
+        assert_eq!(given, None);
+        assert_eq!(gate.reasons.len(), 1);
+        assert_eq!(gate.reasons[0].code, "checker-panic");
+        let message = &gate.reasons[0].message;
+        assert!(message.contains("lost-write") && message.contains("index out of bounds"));
+        assert_eq!(guarded(&mut gate, "duplicate", || 7), Some(7));
+    }
 }

@@ -241,6 +241,10 @@ fn anomalies(files: &[PathBuf]) -> Result<Vec<String>> {
     });
     for file in rules {
         let text = read(file)?;
+        // Files that declare no entry of the catalogue hold what several rules share.
+        if !text.contains("const ENTR") {
+            continue;
+        }
         for section in
             ["# What it is", "# Why it is bad", "# How it is found", "# Contract", "# Source"]
         {

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Where to write what was injected, and the anomalies that a check must and may find, as JSON.
     #[arg(long)]
     truth: Option<PathBuf>,
-    /// List the defects with the anomalies that each must cause, and end.
+    /// List the defects with the anomalies that show each, and end.
     #[arg(long)]
     list_defects: bool,
 }
@@ -56,7 +56,8 @@ enum Form {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.list_defects {
         for defect in Defect::ALL {
-            println!("{}\t{}", defect.as_str(), defect.must().join(", "));
+            let names: Vec<&str> = defect.must().iter().chain(defect.ours()).copied().collect();
+            println!("{defect}\t{}", names.join(", "));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -62,11 +62,13 @@ fn atom(c: &mut Cursor<'_>) -> Result<Value, Fault> {
     if c.peek()? == b'\\' {
         return Ok(Value::String(c.character().to_owned()));
     }
-    // A number such as ##NaN keeps its text.
-    c.eat(b'#')?;
+    let symbolic = c.eat(b'#')?;
     let at = c.at;
     let token = c.token();
     match token {
+        // What is no number keeps its text.
+        "Inf" | "-Inf" | "NaN" if symbolic => Ok(Value::String(token.to_owned())),
+        _ if symbolic => Err(Fault::edn(at, "only Inf, -Inf and NaN follow ##")),
         "" => {
             c.at = at;
             Err(c.unexpected("a datum"))

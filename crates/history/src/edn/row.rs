@@ -11,6 +11,9 @@ use serde_json::Value;
 
 type Span = (usize, usize);
 
+/// The fields that every operation can have.
+const FIELDS: [&str; 7] = ["index", "time", "process", "type", "f", "value", "error"];
+
 /// Reads operation maps into a builder.
 #[derive(Default)]
 pub(crate) struct RowReader {
@@ -78,6 +81,7 @@ impl RowReader {
         self.others.clear();
         c.expect(b'{')?;
         while !c.eat(b'}')? {
+            c.pass_tags()?;
             let name = c.skip()?;
             // Symbols and strings name a field as keywords do.
             match datum::name(c.slice(name)).trim_matches('"') {
@@ -139,7 +143,11 @@ fn build_extra(
     }
     for (name, value) in others {
         let value = datum::json(&mut Cursor::part(text, *value))?;
+        let at = name.0;
         let (name, value) = known(&plain_name(&mut Cursor::part(text, *name))?, value);
+        if FIELDS.contains(&name.as_str()) {
+            return Err(Fault::field(at, format!("the field {name} is spelled in a strange way")));
+        }
         extra.ext.insert(name, value);
     }
     Ok(extra)

@@ -69,11 +69,13 @@ fn general(to: &mut impl Write, mops: &[Value]) -> io::Result<()> {
     for (n, mop) in mops.iter().enumerate() {
         to.write_all(if n == 0 { b"" } else { b" " })?;
         match mop.as_array().and_then(|parts| parts.split_first()) {
-            // Those of Kafka would be read as such, which they are not when they stand here.
-            Some((Value::String(name), rest))
-                if is_name(name) && name != "send" && name != "poll" =>
-            {
-                write!(to, "[:{name}")?;
+            Some((Value::String(name), rest)) => {
+                to.write_all(b"[")?;
+                // Under their own names those of Kafka would be read as such, which they are not when they stand here.
+                match super::name(name) {
+                    "send" | "poll" => string(to, name)?,
+                    plain => keyword(to, plain)?,
+                }
                 for part in rest {
                     to.write_all(b" ")?;
                     datum(to, part)?;

@@ -5,7 +5,7 @@ use super::crashed::{Kind, Used};
 use super::frontier::{Config, Key, Queue, Set, narrow, prune};
 use super::path::{Paths, ROOT, Step};
 use super::table::{ILLEGAL, Table, small};
-use super::{Model, Role, ids};
+use super::{Event, Model, Role, ids};
 use crate::linear::budget::{Budget, Exhausted};
 use crate::linear::op::{Op, OpRef};
 use crate::linear::outcome::{Answer, Attempt, Unknown, Violation};
@@ -38,6 +38,7 @@ impl Beam {
 
 pub(super) struct Engine<'a, M: Model, B> {
     ops: &'a [Op<M::Call>],
+    events: &'a [Event],
     table: Table<'a, M>,
     model: &'a M,
     call_of: Vec<u32>,
@@ -53,6 +54,7 @@ pub(super) struct Engine<'a, M: Model, B> {
     used: Used,
     paths: Paths,
     frontier: Vec<Config<B>>,
+    queue: Queue,
     seen: Set<B>,
     out: Set<B>,
     /// By state: the open observers whose answer fits, and the step for which that was found out.
@@ -66,11 +68,18 @@ pub(super) struct Engine<'a, M: Model, B> {
 }
 
 impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
-    pub(super) fn new(model: &'a M, ops: &'a [Op<M::Call>], certificate: bool, beam: Beam) -> Self {
+    pub(super) fn new(
+        model: &'a M,
+        ops: &'a [Op<M::Call>],
+        events: &'a [Event],
+        certificate: bool,
+        beam: Beam,
+    ) -> Self {
         let (table, call_of) = Table::new(model, ops.iter().map(|o| &o.call));
         let key = Key { done: B::default(), covered: B::default(), state: 0, used: 0 };
         Engine {
             ops,
+            events,
             table,
             model,
             call_of,
@@ -86,6 +95,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
             used: Used::new(),
             paths: Paths::default(),
             frontier: vec![Config { key, node: ROOT, quiet: false }],
+            queue: Queue::default(),
             seen: Set::new(),
             out: Set::new(),
             fits: Vec::new(),
@@ -98,18 +108,13 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
     }
 
     pub(super) fn run(&mut self, budget: &mut dyn Budget) -> Answer {
-        let mut events: Vec<(u64, u32, bool)> = Vec::with_capacity(2 * self.ops.len());
-        for (i, op) in (0u32..).zip(self.ops) {
-            events.push((op.invoke, i, false));
-            events.extend(op.ret.map(|r| (r, i, true)));
-        }
-        events.sort_unstable();
+        let events = self.events;
         let fixed = i64::try_from(40 * events.len()).unwrap_or(i64::MAX / 4);
         if let Err(what) = budget.step(fixed) {
             return Answer::Unknown(Unknown::exhausted(what, 0));
         }
         let mut answer = None;
-        for (event, op, is_return) in events {
+        for &(event, op, is_return) in events {
             if !is_return {
                 self.invoke(op);
                 continue;
@@ -188,13 +193,27 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
         self.seen.clear();
         self.out.clear();
         let slot = self.slot_of[op as usize] as usize;
-        let mut queue = Queue::default();
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.clear();
         for i in 0..self.frontier.len() {
             let Config { key, node, .. } = self.frontier[i];
             if let Some(at) = self.visit(key, node, None) {
                 queue.push(self.used.total(key.used), at);
             }
         }
+        let extended = self.extend(op, slot, &mut queue, budget);
+        self.queue = queue;
+        extended
+    }
+
+    /// Looks at what is in the queue, the fewest used first.
+    fn extend(
+        &mut self,
+        op: u32,
+        slot: usize,
+        queue: &mut Queue,
+        budget: &mut dyn Budget,
+    ) -> Result<(), Exhausted> {
         let mut most = u32::MAX;
         while let Some((used, at)) = queue.pop() {
             if used > most || self.out.list.len() > self.beam.width.saturating_mul(4) {
@@ -215,7 +234,7 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
                 let node = self.push_step(config.node, Step::Hidden(op));
                 self.emit(config.key, slot, node);
             }
-            self.expand(&config, &mut queue);
+            self.expand(&config, queue);
         }
         Ok(())
     }

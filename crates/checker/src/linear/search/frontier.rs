@@ -28,11 +28,14 @@ pub(super) struct Config<B> {
     pub(super) quiet: bool,
 }
 
+/// Up to this many configurations are looked through one by one.
+const FEW: usize = 12;
+
 /// Configurations in order of discovery.
 #[derive(Debug)]
 pub(super) struct Set<B> {
     pub(super) list: Vec<Config<B>>,
-    /// By everything but the used operations of unknown outcome: the last configuration found.
+    /// Beyond a few: by everything but the used operations of unknown outcome, the last configuration found.
     index: FxHashMap<(B, B, u32), u32>,
     /// By configuration: the one found before it that differs only in what it used.
     older: Vec<u32>,
@@ -41,15 +44,27 @@ pub(super) struct Set<B> {
 /// No older configuration.
 const NONE: u32 = u32::MAX;
 
+/// What a known configuration makes of a new one.
+enum Known {
+    /// The new one is different.
+    Other,
+    /// The known one can do all that the new one can.
+    Covers,
+    /// They are the same, but the known one was thought quiet.
+    Louder,
+}
+
 impl<B: Bits> Set<B> {
     pub(super) fn new() -> Self {
         Set { list: Vec::new(), index: FxHashMap::default(), older: Vec::new() }
     }
 
     pub(super) fn clear(&mut self) {
+        if self.list.len() > FEW {
+            self.index.clear();
+            self.older.clear();
+        }
         self.list.clear();
-        self.index.clear();
-        self.older.clear();
     }
 
     pub(super) fn bytes(&self) -> i64 {
@@ -68,26 +83,55 @@ impl<B: Bits> Set<B> {
         node: impl FnOnce() -> u32,
     ) -> Option<usize> {
         let at = self.list.len();
-        let head = self.index.entry((key.done, key.covered, key.state)).or_insert(NONE);
+        let place = |k: &Key<B>| (k.done, k.covered, k.state);
+        if at < FEW {
+            for (i, other) in self.list.iter_mut().enumerate() {
+                if place(&other.key) != place(&key) {
+                    continue;
+                }
+                match other.compare(&key, quiet, used) {
+                    Known::Other => {}
+                    Known::Covers => return None,
+                    Known::Louder => return Some(i),
+                }
+            }
+            self.list.push(Config { key, node: node(), quiet });
+            return Some(at);
+        }
+        if at == FEW && self.index.is_empty() {
+            for (i, config) in (0u32..).zip(&self.list) {
+                let last = self.index.insert(place(&config.key), i);
+                self.older.push(last.unwrap_or(NONE));
+            }
+        }
+        let head = self.index.entry(place(&key)).or_insert(NONE);
         let mut known = *head;
         while known != NONE {
-            let other = &mut self.list[known as usize];
-            if other.key.used == key.used {
-                if !other.quiet || quiet {
-                    return None;
-                }
-                other.quiet = false;
-                return Some(known as usize);
+            match self.list[known as usize].compare(&key, quiet, used) {
+                Known::Other => known = self.older[known as usize],
+                Known::Covers => return None,
+                Known::Louder => return Some(known as usize),
             }
-            if (!other.quiet || quiet) && used.is_within(other.key.used, key.used) {
-                return None;
-            }
-            known = self.older[known as usize];
         }
         self.older.push(*head);
         *head = super::table::small(at);
         self.list.push(Config { key, node: node(), quiet });
         Some(at)
+    }
+}
+
+impl<B: Bits> Config<B> {
+    /// Compares a known configuration with a new one that differs at most in what it used.
+    fn compare(&mut self, key: &Key<B>, quiet: bool, used: &Used) -> Known {
+        let as_loud = !self.quiet || quiet;
+        if self.key.used == key.used {
+            self.quiet &= quiet;
+            return if as_loud { Known::Covers } else { Known::Louder };
+        }
+        if as_loud && used.is_within(self.key.used, key.used) {
+            return Known::Covers;
+        }
+        Known::Other
     }
 }
 
@@ -153,21 +197,41 @@ pub(super) fn narrow<B: Bits>(configs: &mut Vec<Config<B>>, used: &Used, beam: B
 /// oldest, which took the fewest steps.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    by_used: BTreeMap<u32, VecDeque<usize>>,
+    /// Those that used the fewest.
+    first: VecDeque<usize>,
+    /// How many those used.
+    used: u32,
+    later: BTreeMap<u32, VecDeque<usize>>,
 }
 
 impl Queue {
+    pub(super) fn clear(&mut self) {
+        self.first.clear();
+        self.later.clear();
+    }
+
+    /// Adds a configuration. None that used fewer than those looked at before is ever added.
     pub(super) fn push(&mut self, used: u32, at: usize) {
-        self.by_used.entry(used).or_default().push_back(at);
+        if self.first.is_empty() && self.later.is_empty() {
+            self.used = used;
+        }
+        if used == self.used {
+            self.first.push_back(at);
+        } else {
+            self.later.entry(used).or_default().push_back(at);
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<(u32, usize)> {
-        let mut first = self.by_used.first_entry()?;
-        let used = *first.key();
-        let at = first.get_mut().pop_front();
-        if first.get().is_empty() {
-            first.remove();
+        if let Some((used, _)) = self.later.first_key_value()
+            && (self.first.is_empty() || *used < self.used)
+        {
+            let (used, next) = self.later.pop_first()?;
+            if !self.first.is_empty() {
+                self.later.insert(self.used, std::mem::take(&mut self.first));
+            }
+            (self.used, self.first) = (used, next);
         }
-        at.map(|at| (used, at))
+        self.first.pop_front().map(|at| (self.used, at))
     }
 }

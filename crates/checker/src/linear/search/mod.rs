@@ -87,11 +87,12 @@ pub fn decide<M: Model>(
     certificate: bool,
     budget: &mut dyn Budget,
 ) -> Answer {
-    let width = open_max(ops);
+    let events = events(ops);
+    let width = open_max(&events, ops);
     match width {
-        0..=64 => in_stages::<M, u64>(model, ops, certificate, budget),
-        65..=128 => in_stages::<M, u128>(model, ops, certificate, budget),
-        129..=1024 => in_stages::<M, bits::Wide>(model, ops, certificate, budget),
+        0..=64 => in_stages::<M, u64>(model, ops, &events, certificate, budget),
+        65..=128 => in_stages::<M, u128>(model, ops, &events, certificate, budget),
+        129..=1024 => in_stages::<M, bits::Wide>(model, ops, &events, certificate, budget),
         _ => Answer::Unknown(Unknown::new(
             "too-many-open",
             ops.first().map_or(0, |o| o.invoke),
@@ -105,12 +106,13 @@ pub fn decide<M: Model>(
 fn in_stages<M: Model, B: bits::Bits>(
     model: &M,
     ops: &[Op<M::Call>],
+    events: &[Event],
     certificate: bool,
     budget: &mut dyn Budget,
 ) -> Answer {
     let mut answer = None;
     for beam in Beam::STAGES {
-        let mut engine = Engine::<M, B>::new(model, ops, certificate, beam);
+        let mut engine = Engine::<M, B>::new(model, ops, events, certificate, beam);
         let found = engine.run(budget);
         let is_open = matches!(found, Answer::NotLinearizable(_)) && engine.is_partial;
         answer = Some(found);
@@ -121,20 +123,40 @@ fn in_stages<M: Model, B: bits::Bits>(
     answer.unwrap_or(Answer::Linearizable { order: None })
 }
 
-/// The greatest number of operations that are open at once and return at some time.
-fn open_max<C>(ops: &[Op<C>]) -> usize {
-    let mut events: Vec<(u64, bool)> = Vec::with_capacity(2 * ops.len());
-    for op in ops {
-        if let Some(ret) = op.ret {
-            events.push((op.invoke, true));
-            events.push((ret, false));
+/// A position in the history, the operation, and whether it returns there.
+type Event = (u64, u32, bool);
+
+/// All events in order.
+fn events<C>(ops: &[Op<C>]) -> Vec<Event> {
+    let mut returns: Vec<Event> =
+        (0u32..).zip(ops).filter_map(|(i, op)| Some((op.ret?, i, true))).collect();
+    // Operations mostly return in the order in which they were invoked, which this sort makes use of.
+    returns.sort();
+    let mut invocations: Vec<Event> =
+        (0u32..).zip(ops).map(|(i, op)| (op.invoke, i, false)).collect();
+    invocations.sort();
+    let mut events = Vec::with_capacity(invocations.len() + returns.len());
+    let mut returns = returns.into_iter().peekable();
+    for invocation in invocations {
+        while let Some(ret) = returns.next_if(|r| *r < invocation) {
+            events.push(ret);
         }
+        events.push(invocation);
     }
-    events.sort_unstable();
+    events.extend(returns);
+    events
+}
+
+/// The greatest number of operations that are open at once and return at some time.
+fn open_max<C>(events: &[Event], ops: &[Op<C>]) -> usize {
     let (mut open, mut most) = (0usize, 0);
-    for (_, invoked) in events {
-        open = if invoked { open + 1 } else { open - 1 };
-        most = most.max(open);
+    for (_, op, is_return) in events {
+        if *is_return {
+            open -= 1;
+        } else if ops[*op as usize].ret.is_some() {
+            open += 1;
+            most = most.max(open);
+        }
     }
     most
 }

@@ -84,26 +84,23 @@ impl Paths {
 
     /// The operations up to a head in the order in which they took effect.
     pub(super) fn order(&self, head: u32) -> Vec<u32> {
-        let mut steps = Vec::new();
+        // From the last step to the first: what was hidden stands before the next overwrite that is met.
+        let mut order = Vec::new();
+        let mut hidden = Vec::new();
         let mut at = head;
         while at != ROOT {
             let node = self.nodes[at as usize];
-            steps.push(node.step);
+            match node.step {
+                Step::Live(op) => order.push(op),
+                Step::Hidden(op) => hidden.push(op),
+                Step::Overwrite(op) => {
+                    order.push(op);
+                    order.append(&mut hidden);
+                }
+            }
             at = node.parent;
         }
-        let mut placed: Vec<(usize, u8, u32)> = Vec::with_capacity(steps.len());
-        let mut last = 0;
-        for (i, step) in steps.into_iter().rev().enumerate() {
-            match step {
-                Step::Live(op) => placed.push((i, 1, op)),
-                Step::Overwrite(op) => {
-                    last = i;
-                    placed.push((i, 1, op));
-                }
-                Step::Hidden(op) => placed.push((last, 0, op)),
-            }
-        }
-        placed.sort_unstable();
-        placed.into_iter().map(|(_, _, op)| op).collect()
+        order.reverse();
+        order
     }
 }
