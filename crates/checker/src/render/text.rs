@@ -48,7 +48,10 @@ fn one(out: &mut String, name: &str, anomaly: &Anomaly) {
     for example in anomaly.examples.iter().take(EXAMPLES_MAX) {
         line(out, &format!("    - {}", plain(&example.sentence)));
     }
-    let more = anomaly.count.saturating_sub(anomaly.examples.len().min(EXAMPLES_MAX) as u64);
+    // An example of unseen is a whole partition, of all others a single case.
+    let listed = anomaly.examples.len() as u64;
+    let cases = if name == "unseen" { listed } else { anomaly.count };
+    let more = cases.saturating_sub(listed.min(EXAMPLES_MAX as u64));
     if more > 0 {
         line(out, &format!("    - and {} more", words::count(more)));
     }
@@ -77,7 +80,8 @@ fn fault_line(fault: &FaultReport) -> String {
         let _ = write!(text, " of {}", plain(target));
     }
     if !fault.nodes.is_empty() {
-        let _ = write!(text, " (node {})", words::list(&fault.nodes));
+        let word = if fault.nodes.len() == 1 { "node" } else { "nodes" };
+        let _ = write!(text, " ({word} {})", words::list(&fault.nodes));
     }
     if let Some(start) = fault.start {
         let _ = write!(text, " at {}", words::duration(start));

@@ -28,7 +28,8 @@ pub(super) struct Beam {
 
 impl Beam {
     /// From narrow to everything.
-    pub(super) const STAGES: [Beam; 4] = [
+    pub(super) const STAGES: [Beam; 5] = [
+        Beam { slack: 1, width: 6 },
         Beam { slack: 1, width: 64 },
         Beam { slack: 4, width: 1024 },
         Beam { slack: 16, width: 16_384 },

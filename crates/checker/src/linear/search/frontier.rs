@@ -60,7 +60,8 @@ impl<B: Bits> Set<B> {
     }
 
     pub(super) fn clear(&mut self) {
-        if self.list.len() > FEW {
+        // The list may have been exchanged for another one meanwhile.
+        if !self.older.is_empty() {
             self.index.clear();
             self.older.clear();
         }
@@ -98,7 +99,7 @@ impl<B: Bits> Set<B> {
             self.list.push(Config { key, node: node(), quiet });
             return Some(at);
         }
-        if at == FEW && self.index.is_empty() {
+        if self.older.is_empty() {
             for (i, config) in (0u32..).zip(&self.list) {
                 let last = self.index.insert(place(&config.key), i);
                 self.older.push(last.unwrap_or(NONE));
