@@ -35,10 +35,13 @@ impl ConsumerContext for LogContext {}
 /// Where a newly assigned partition is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
-    /// The start of the log.
+    /// The start of the log, which librdkafka has to ask for. Only for the first assignment of a client.
     Beginning,
-    /// This many records before its end.
-    Tail(i64),
+    /// Some records before the last acknowledged one, as an offset that is known here.
+    ///
+    /// librdkafka's own "so many before the end" is not used: after two assignments in short succession a late answer
+    /// to the question of the first one moves the consumer of the second one back.
+    Recent,
 }
 
 /// What a poll brought.
@@ -162,20 +165,22 @@ impl Client {
         }
     }
 
-    /// Assigns exactly these partitions. Partitions that stay go on where they are; new ones start at `start`.
+    /// Assigns exactly these partitions. Partitions that stay go on where they are; new ones start at the offset that
+    /// `start` gives, or at the beginning of the log where it gives none.
     ///
     /// # Errors
     /// librdkafka's refusal.
-    pub fn assign(&mut self, partitions: &[i32], start: StartAt) -> KafkaResult<()> {
+    pub fn assign(
+        &mut self,
+        partitions: &[i32],
+        start: impl Fn(i32) -> Option<i64>,
+    ) -> KafkaResult<()> {
         let mut list = TopicPartitionList::new();
         let mut positions = BTreeMap::new();
         for &partition in partitions {
             let kept = self.positions.get(&partition).copied().flatten();
-            let offset = match (kept, start) {
-                (Some(next), _) => Offset::Offset(next),
-                (None, StartAt::Beginning) => Offset::Beginning,
-                (None, StartAt::Tail(n)) => Offset::OffsetTail(n),
-            };
+            let offset =
+                kept.or_else(|| start(partition)).map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(&self.topic, partition, offset)?;
             positions.insert(partition, kept);
         }

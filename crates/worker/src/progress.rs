@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Offsets that acknowledgements of one partition carried.
+#[derive(Debug, Clone, Copy)]
+struct Offsets {
+    highest: i64,
+    last: i64,
+}
+
 /// Counters that only grow.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -18,17 +25,18 @@ pub struct Progress {
     pub polled: AtomicU64,
     /// Faults that were injected.
     pub faults: AtomicU64,
-    highest: Mutex<BTreeMap<i32, i64>>,
+    offsets: Mutex<BTreeMap<i32, Offsets>>,
 }
 
 impl Progress {
     pub(crate) fn acknowledged(&self, partition: i32, offset: Option<i64>) {
         self.sends_ok.fetch_add(1, Ordering::Relaxed);
         if let Some(offset) = offset {
-            let mut highest =
-                self.highest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let entry = highest.entry(partition).or_insert(offset);
-            *entry = offset.max(*entry);
+            let mut offsets =
+                self.offsets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let entry =
+                offsets.entry(partition).or_insert(Offsets { highest: offset, last: offset });
+            *entry = Offsets { highest: offset.max(entry.highest), last: offset };
         }
     }
 
@@ -39,8 +47,21 @@ impl Progress {
 
     /// The highest offset of a partition that any acknowledgement carried.
     pub fn highest_acknowledged(&self, partition: i32) -> Option<i64> {
-        let highest = self.highest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        highest.get(&partition).copied()
+        self.offsets_of(partition).map(|o| o.highest)
+    }
+
+    /// The offset of a partition that the newest acknowledgement carried: near the end of the log, also after the log
+    /// lost its tail.
+    pub fn last_acknowledged(&self, partition: i32) -> Option<i64> {
+        self.offsets_of(partition).map(|o| o.last)
+    }
+
+    fn offsets_of(&self, partition: i32) -> Option<Offsets> {
+        self.offsets
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&partition)
+            .copied()
     }
 
     /// One line for people.

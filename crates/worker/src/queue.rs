@@ -8,7 +8,7 @@
 use crate::client::{Client, StartAt};
 use crate::generator::{OpStream, Planned};
 use crate::recorder::Draft;
-use crate::session::{Session, SessionError, Shared, TAIL};
+use crate::session::{Session, SessionError, Shared};
 use perjury_history::Process;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ async fn run_thread(
             () = stop.cancelled() => break,
         }
         match stream.next_op() {
-            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Tail(TAIL))?,
+            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
             Planned::Send { partition, value } => {
                 session.send(partition, value).await?;
             }

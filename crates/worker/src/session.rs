@@ -97,7 +97,13 @@ impl Session {
             if from_start { draft.with("seek_to_beginning", true) } else { draft }
         };
         self.shared.recorder.record(draft(Kind::Invoke, self))?;
-        let result = self.client.assign(partitions, start);
+        let progress = &self.shared.progress;
+        let result = self.client.assign(partitions, |partition| match start {
+            StartAt::Beginning => None,
+            StartAt::Recent => {
+                Some(progress.last_acknowledged(partition).map_or(0, |o| (o - TAIL).max(0)))
+            }
+        });
         let mut done = draft(if result.is_ok() { Kind::Ok } else { Kind::Fail }, self);
         if let Err(error) = result {
             done.error = Some(OpError { code: "assign".into(), message: error.to_string() });
@@ -191,7 +197,7 @@ impl Session {
         self.process += self.stride;
         if !self.assigned.is_empty() && !self.marks_final {
             let again = self.assigned.clone();
-            self.assign(&again, StartAt::Tail(TAIL))?;
+            self.assign(&again, StartAt::Recent)?;
         }
         Ok(())
     }
@@ -202,6 +208,6 @@ impl Session {
     }
 }
 
-/// How far before the end of a log a newly assigned partition is read from: far enough that what was acknowledged
+/// How many records before the last acknowledged one a newly assigned partition is read from: far enough that what was acknowledged
 /// just before is looked at, near enough that nobody reads the whole log again and again.
-pub const TAIL: i64 = 20;
+const TAIL: i64 = 20;

@@ -75,6 +75,9 @@ impl Used {
 
     /// How many are used altogether.
     pub(super) fn total(&self, id: u32) -> u32 {
+        if id == 0 {
+            return 0;
+        }
         self.counts[id as usize].iter().map(|(_, n)| n).sum()
     }
 }
