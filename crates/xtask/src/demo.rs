@@ -33,7 +33,7 @@ fn campaign(binary: &Path, name: &str, seed: u64, bug: Option<&str>) -> Result<i
         "--target",
         "leader",
         "--time-limit",
-        "45s",
+        "60s",
         "--rate",
         "1600",
         "--concurrency",
