@@ -21,7 +21,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     web::build()?;
     step(&mut npm(&["run", "check"]))?;
     step(&mut npm(&["run", "test"]))?;
-    sh(&cargo(), &["build", "--workspace", "--bins"])?;
     sh(&cargo(), &["test", "--workspace", "--no-fail-fast"])?;
     if let Some(chromium) = chromium {
         browser(&target("debug").join("perjury"), &chromium)?;

@@ -6,6 +6,7 @@ use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::Result;
 use perjury_campaign::{CampaignError, ClusterPlan, RunPlan, Say};
+use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::Store;
 use perjury_worker::plan::{
@@ -141,20 +142,31 @@ impl Say for Stderr {
 }
 
 pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
-    let options = args.judging.options()?;
+    if args.dry_run {
+        println!("{}", serde_json::to_string_pretty(&planned(&args)?)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    execute(args, quiet).map(exit::of)
+}
+
+/// The resolved plan, checked.
+fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
-        Some(path) => load(path, &args)?,
-        None => resolve(&args)?,
+        Some(path) => load(path, args)?,
+        None => resolve(args)?,
     };
     plan.validate().map_err(usage)?;
     for bug in &plan.cluster.bugs {
         bug.parse::<perjury_testbed::Bug>()
             .map_err(|e| usage(format!("--bug: {e}; `perjury testbed bugs` lists them")))?;
     }
-    if args.dry_run {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
-        return Ok(ExitCode::SUCCESS);
-    }
+    Ok(plan)
+}
+
+/// Runs, prints the report and gives its verdict.
+pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
+    let options = args.judging.options()?;
+    let plan = planned(&args)?;
     let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
     let this = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -176,7 +188,7 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
             say.say(&format!("\nrun     {}", finished.dir.path().display()));
             say.say(&format!("again   perjury run --plan {}", finished.dir.plan_path().display()));
             say.say(&format!("pages   perjury serve --store {}", args.store.display()));
-            Ok(exit::of(finished.report.verdict))
+            Ok(finished.report.verdict)
         }
         Err(error @ (CampaignError::Plan(_) | CampaignError::Preflight(_))) => {
             Err(usage(error.to_string()))

@@ -12,10 +12,10 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// The folder that holds the runs.
     #[arg(long, default_value = "store", env = "PERJURY_STORE")]
-    store: PathBuf,
+    pub(super) store: PathBuf,
     /// Where to listen; port 0 chooses a free one. Anything but loopback is visible to others.
     #[arg(long, default_value = "127.0.0.1:8080")]
-    bind: SocketAddr,
+    pub(super) bind: SocketAddr,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
