@@ -1,4 +1,4 @@
-//! General transactional histories: list-append and rw-register, and a few small workloads.
+//! General histories: transactions over lists and registers, and a few small workloads ([`Workload`]).
 //!
 //! [`check`] recognises the workload, finds anomalies under the names that Elle gives them, and judges them by
 //! consistency models (`strict-serializable` unless asked otherwise). Dependencies between transactions become a graph
@@ -9,6 +9,7 @@ mod list;
 mod models;
 mod register;
 mod report;
+mod simple;
 mod txns;
 mod versions;
 
@@ -32,17 +33,36 @@ pub enum Workload {
     ListAppend,
     /// Transactions over registers: `[["w", k, v], ["r", k, v]]`.
     RwRegister,
+    /// `generate` answers ids.
+    UniqueIds,
+    /// `add` an element, `read` all of them.
+    Set,
+    /// `add` a number, `read` the sum.
+    Counter,
+    /// `transfer` between accounts, `read` all balances.
+    Bank,
 }
 
 impl Workload {
     /// All workloads.
-    pub const ALL: [Workload; 2] = [Workload::ListAppend, Workload::RwRegister];
+    pub const ALL: [Workload; 6] = [
+        Workload::ListAppend,
+        Workload::RwRegister,
+        Workload::UniqueIds,
+        Workload::Set,
+        Workload::Counter,
+        Workload::Bank,
+    ];
 
     /// The name used on the command line and in reports, which is elle-cli's.
     pub fn as_str(self) -> &'static str {
         match self {
             Workload::ListAppend => "list-append",
             Workload::RwRegister => "rw-register",
+            Workload::UniqueIds => "unique-ids",
+            Workload::Set => "set",
+            Workload::Counter => "counter",
+            Workload::Bank => "bank",
         }
     }
 }
@@ -96,10 +116,11 @@ impl Default for Options {
 
 /// The workload that a history's operations fit.
 pub fn recognise(history: &History) -> Option<Workload> {
-    txns::shape(history).map(|shape| match shape {
-        Shape::Lists => Workload::ListAppend,
-        Shape::Registers => Workload::RwRegister,
-    })
+    match txns::shape(history) {
+        Some(Shape::Lists) => Some(Workload::ListAppend),
+        Some(Shape::Registers) => Some(Workload::RwRegister),
+        None => simple::recognise(history),
+    }
 }
 
 /// Checks a general history.
@@ -118,6 +139,7 @@ pub fn check(history: &History, options: &Options, budget: &mut dyn Budget) -> G
     match workload {
         Workload::ListAppend => check_lists(history, options, budget),
         Workload::RwRegister => check_registers(history, options, budget),
+        small => simple::check(history, small, options.examples_max),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::convert::{self, Malformed, Object};
 use super::log::{self, Holes, Log};
-use super::models::{Access, CasRegister, Fifo, Kv, MultiRegister, Mutex};
+use super::models::{Access, CasRegister, Fifo, MultiRegister, Mutex, ReadKv};
 use super::op::Op;
 use super::outcome::{Answer, Method, ModelName, ObjectOutcome, Outcome, Unknown};
 use super::queue::{self, Queue};
@@ -81,16 +81,22 @@ pub fn decide(history: &History, options: &Options, budget: &mut dyn Budget) -> 
         let sentence = "Linearizability needs invocations, and this history has none.";
         return Outcome::undecided(Some(model), Unknown::new("no-invocations", 0, sentence));
     }
+    if !convert::has_ok(history) {
+        let sentence = "No operation of this history is known to have happened.";
+        let unknown = Unknown::new("no-successful-operation", 0, sentence);
+        return Outcome::undecided(Some(model), unknown);
+    }
     let outcome = match model {
         ModelName::Log => decide_logs(history, options, budget),
         ModelName::CasRegister => decide_registers(history, options, budget),
         ModelName::Queue => Ok(decide_queues(history, options, budget)),
         ModelName::Mutex => {
             let objects = convert::mutexes(history);
-            Ok(Outcome::of(model, by_search(&Mutex, objects, options, budget), Vec::new()))
+            let decided = by_search(|_| Mutex, objects, options, budget);
+            Ok(Outcome::of(model, decided, Vec::new()))
         }
         ModelName::Kv => convert::kvs(history).map(|objects| {
-            Outcome::of(model, by_search(&Kv, objects, options, budget), Vec::new())
+            Outcome::of(model, by_search(ReadKv::new, objects, options, budget), Vec::new())
         }),
         ModelName::MultiRegister => decide_multi(history, options, budget),
     };
@@ -237,7 +243,7 @@ fn decide_queues(history: &History, options: &Options, budget: &mut dyn Budget) 
 }
 
 fn by_search<M: Model>(
-    model: &M,
+    model: impl Fn(&[Op<M::Call>]) -> M,
     objects: Vec<Object<Vec<Op<M::Call>>>>,
     options: &Options,
     budget: &mut dyn Budget,
@@ -246,7 +252,7 @@ fn by_search<M: Model>(
         key,
         operations: body.len() as u64,
         method: Method::Frontier,
-        answer: search::decide(model, &body, options.certificate, budget),
+        answer: search::decide(&model(&body), &body, options.certificate, budget),
     });
     outcomes.collect()
 }

@@ -1,5 +1,6 @@
 //! The sequential objects that histories are held against.
 
+use super::op::Op;
 use super::queue::QueueCall;
 use super::register::RegisterCall;
 use super::search::{Model, Role};
@@ -65,6 +66,7 @@ pub enum KvCall {
 }
 
 /// One key of a string store with get, put and append; at first empty.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Kv;
 
 impl Model for Kv {
@@ -105,6 +107,118 @@ impl Model for Kv {
             KvCall::Put(v) => format!("put {}", shorten(v)),
             KvCall::Append(v) => format!("appended {}", shorten(v)),
         }
+    }
+}
+
+/// A [`Kv`] that knows which strings were read in a history, which makes its states few.
+///
+/// A state that begins no string that was read cannot be observed before the next put, whatever is appended to it. All
+/// such states are one. The others are beginnings of strings that were read.
+#[derive(Debug, Clone, Default)]
+pub struct ReadKv {
+    /// The strings that were read, in order.
+    read: Vec<Box<str>>,
+}
+
+/// A state of [`ReadKv`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KvState {
+    /// The first `len` bytes of a string that was read: the first in order that begins so.
+    Beginning {
+        /// Its position among the strings that were read.
+        first: u32,
+        /// The length in bytes.
+        len: u32,
+    },
+    /// Something that begins no string that was read.
+    Other,
+}
+
+impl ReadKv {
+    /// The model for these operations.
+    pub fn new(ops: &[Op<KvCall>]) -> Self {
+        let read = ops.iter().filter_map(|op| match &op.call {
+            KvCall::Get(v) => Some(v.clone()),
+            _ => None,
+        });
+        let mut read: Vec<Box<str>> = read.collect();
+        read.sort_unstable();
+        read.dedup();
+        ReadKv { read }
+    }
+
+    /// The state whose string is the first `len` bytes of `head` and then `tail`. The strings that begin with `head`
+    /// stand together from position `from` on.
+    fn find(&self, from: u32, len: u32, tail: &str) -> KvState {
+        let (from, at) = (from as usize, len as usize);
+        let strings = &self.read[from..];
+        let Some(head) = strings.first().map(|r| &r[..at]) else { return KvState::Other };
+        let before = |r: &str| match r.get(..at) {
+            Some(h) if h == head => &r[at..] < tail,
+            Some(h) => h < head,
+            None => r < head,
+        };
+        let skip = strings.partition_point(|r| before(r));
+        let begins = |r: &str| r.starts_with(head) && r[at..].starts_with(tail);
+        match strings.get(skip) {
+            Some(found) if begins(found) => {
+                let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                KvState::Beginning { first: small(from + skip), len: small(at + tail.len()) }
+            }
+            _ => KvState::Other,
+        }
+    }
+}
+
+impl Model for ReadKv {
+    type State = KvState;
+    type Call = KvCall;
+
+    fn initial(&self) -> KvState {
+        self.find(0, 0, "")
+    }
+
+    fn apply(&self, state: &KvState, call: &KvCall) -> Option<KvState> {
+        match (call, *state) {
+            (KvCall::Get(v), KvState::Beginning { first, len }) => {
+                (self.read[first as usize][..len as usize] == **v).then_some(*state)
+            }
+            (KvCall::Get(_), KvState::Other) => None,
+            (KvCall::Put(v), _) => Some(self.find(0, 0, v)),
+            (KvCall::Append(v), KvState::Beginning { first, len }) => {
+                Some(self.find(first, len, v))
+            }
+            (KvCall::Append(_), KvState::Other) => Some(KvState::Other),
+        }
+    }
+
+    fn role(&self, call: &KvCall) -> Role {
+        Kv.role(call)
+    }
+
+    fn may_be_seen(&self, state: &KvState) -> bool {
+        *state != KvState::Other
+    }
+
+    fn show_state(&self, state: &KvState) -> String {
+        match *state {
+            KvState::Beginning { first, len } => {
+                shorten(&self.read[first as usize][..len as usize])
+            }
+            KvState::Other => "a string that no get returned".into(),
+        }
+    }
+
+    fn show_state_after(&self, calls: &[&KvCall], _state: &KvState) -> String {
+        let mut string = Kv.initial();
+        for call in calls {
+            string = Kv.apply(&string, call).unwrap_or(string);
+        }
+        shorten(&string)
+    }
+
+    fn show_call(&self, call: &KvCall) -> String {
+        Kv.show_call(call)
     }
 }
 

@@ -97,7 +97,7 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unknown {
     /// A stable code: `budget-time`, `budget-memory`, `too-many-open`, `values-not-unique`, `batch-holes`,
-    /// `no-invocations`, `unrecognised`, `malformed-operation`.
+    /// `no-invocations`, `no-successful-operation`, `unrecognised`, `malformed-operation`.
     pub reason: &'static str,
     /// The event that was reached: everything before it is linearizable.
     pub reached: u64,

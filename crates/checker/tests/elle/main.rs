@@ -2,5 +2,7 @@
 
 mod lists;
 mod registers;
+mod simple;
+mod simulated;
 mod store;
 mod support;

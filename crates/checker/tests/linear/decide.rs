@@ -289,6 +289,8 @@ fn what_cannot_be_judged_is_unknown() {
     assert_eq!(none.unknown.map(|u| u.reason), Some("unrecognised"));
     let unit = outcome(&json!([[0, "ok", "write", 1]]));
     assert_eq!(unit.unknown.map(|u| u.reason), Some("no-invocations"));
+    let open = outcome(&json!([[0, "invoke", "write", 1], [1, "invoke", "read", null]]));
+    assert_eq!(open.unknown.map(|u| u.reason), Some("no-successful-operation"));
     let bad = outcome(&json!([[0, "invoke", "cas", 1], [0, "ok", "cas", 1]]));
     assert_eq!(bad.unknown.map(|u| u.reason), Some("malformed-operation"));
     let twice = outcome(&json!([

@@ -4,4 +4,5 @@ mod decide;
 mod larger;
 mod logs;
 mod objects;
+mod simulated;
 mod support;

@@ -7,7 +7,7 @@
 use crate::support::{CASES, compare, cut, pick_shape, rng};
 use perjury_checker::linear::budget::Unlimited;
 use perjury_checker::linear::models::{
-    Access, CasRegister, Fifo, Kv, KvCall, MultiRegister, Mutex, MutexCall,
+    Access, CasRegister, Fifo, Kv, KvCall, MultiRegister, Mutex, MutexCall, ReadKv,
 };
 use perjury_checker::linear::op::Op;
 use perjury_checker::linear::queue::{self, Queue, QueueCall};
@@ -164,12 +164,13 @@ fn run<M: Model>(
 #[test]
 fn string_with_append() {
     let mut counts = [0; 2];
+    let plain = Kv;
     let apply =
-        |s: &<Kv as Model>::State, c: &KvCall| Kv.apply(s, c).into_iter().collect::<Vec<_>>();
+        |s: &<Kv as Model>::State, c: &KvCall| plain.apply(s, c).into_iter().collect::<Vec<_>>();
     let pending = |c: &KvCall| (!matches!(c, KvCall::Get(_))).then(|| c.clone());
     for seed in 0..CASES {
         let mut rng = rng(10_000_000 + seed);
-        let mut ops = run(&mut rng, &Kv, |rng, state| match rng.random_range(0..5) {
+        let mut ops = run(&mut rng, &plain, |rng, state| match rng.random_range(0..5) {
             0 => KvCall::Put(rng.random_range(0..3).to_string().into()),
             1 | 2 => KvCall::Append(rng.random_range(0..3).to_string().into()),
             _ => KvCall::Get(state.clone()),
@@ -184,7 +185,7 @@ fn string_with_append() {
                 }
             }
         }
-        let answer = search::decide(&Kv, &ops, true, &mut Unlimited);
+        let answer = search::decide(&ReadKv::new(&ops), &ops, true, &mut Unlimited);
         let before = |ops: &[Op<KvCall>], at: u64| cut(ops, at, pending);
         compare(&answer, &ops, &Box::default(), &apply, &before, &mut counts, seed);
     }

@@ -111,7 +111,7 @@ impl Builder<'_> {
             return Err(Malformed::new(end, "list-offsets answers an object of ends by key"));
         };
         for (key, length) in ends {
-            let Some(length) = length.as_u64() else {
+            let Some(length) = natural(length) else {
                 return Err(Malformed::new(end, format!("the end of {key} is not a number")));
             };
             let strict = self.strict;
@@ -129,7 +129,7 @@ impl Builder<'_> {
         let bad = || Malformed::new(end, "fetch answers [key, offset, [value, …]]");
         let answer = self.history.json(end).and_then(Value::as_array).ok_or_else(bad)?;
         let [key, offset, values] = answer.as_slice() else { return Err(bad()) };
-        let offset = offset.as_u64().ok_or_else(bad)?;
+        let offset = natural(offset).ok_or_else(bad)?;
         let values = values.as_array().ok_or_else(bad)?;
         let (process, invoke) = (process(self.history, row.invoke), event(row.invoke));
         let Some(log) = self.log(&scalar(key)) else { return Ok(()) };
@@ -144,6 +144,11 @@ impl Builder<'_> {
         log.push_fetch((process, invoke, event(end)), cells);
         Ok(())
     }
+}
+
+/// An offset: a number that Kafka's signed 64 bits hold.
+fn natural(value: &Value) -> Option<u64> {
+    u64::try_from(value.as_i64()?).ok()
 }
 
 /// A field name of a JSON object stands for an integer key when it is one.

@@ -67,6 +67,11 @@ pub(super) fn recognise(history: &History) -> Option<ModelName> {
     kafka_only.then_some(ModelName::Log)
 }
 
+/// Whether any operation of a client is known to have happened.
+pub(super) fn has_ok(history: &History) -> bool {
+    (0..history.len()).any(|i| history.kind(i) == Kind::Ok && is_client(history, i))
+}
+
 /// Whether row `i` belongs to a client. Foreign histories may not name their processes.
 fn is_client(history: &History, i: usize) -> bool {
     history.process(i).is_none_or(Process::is_client)

@@ -11,7 +11,7 @@
 //! filled: *a(0) < a(1) < …*. Every answer bounds only such moments, from above by its return or from below by its
 //! invocation, and the history is linearizable exactly when no lower bound at `i` is later than an upper bound at some
 //! `j ≥ i`. Offsets that nobody claims (*holes*) are matched to appends of unknown outcome by earliest deadline.
-//! `docs` of the project derive this in full; [`windows`] is the batch form, [`LogStream`] the streaming form, which
+//! [`decide`] takes the batch form, [`LogStream`] the streaming form, which
 //! also finds the first return that makes a violation inevitable.
 //!
 //! # Preconditions

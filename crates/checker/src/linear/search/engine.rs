@@ -284,7 +284,10 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
             return;
         }
         let state = self.table.apply(key.state, call);
-        if state == ILLEGAL || (state == key.state && !is_overwrite) {
+        if state == ILLEGAL
+            || (state == key.state && !is_overwrite)
+            || !self.table.may_be_seen(state)
+        {
             return;
         }
         let count = self.used.count(key.used, small(kind));
@@ -380,7 +383,13 @@ impl<'a, M: Model, B: Bits> Engine<'a, M, B> {
             }
             let order = self.paths.order(config.node);
             let tail = &order[order.len().saturating_sub(TAIL_MAX)..];
-            let state = self.model.show_state(self.table.state(config.key.state));
+            let calls: Vec<&M::Call> = order.iter().map(|o| &self.ops[*o as usize].call).collect();
+            let state = self.table.state(config.key.state);
+            let state = if self.certificate {
+                self.model.show_state_after(&calls, state)
+            } else {
+                self.model.show_state(state)
+            };
             attempts.push(Attempt {
                 tail: tail.iter().map(|o| refs[*o as usize]).collect(),
                 why: format!("{x} {}, which does not fit {state}", self.model.show_call(call)),

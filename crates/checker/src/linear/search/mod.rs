@@ -12,7 +12,8 @@
 //!    effect during it. Such an operation is *covered*: when it returns it may have been hidden there, so the sets of
 //!    hidden writes need not be enumerated.
 //! 3. Two overwrites in a row with nothing observed between them are covered by 2, and are not tried.
-//! 4. Operations of unknown outcome with equal calls are interchangeable.
+//! 4. Operations of unknown outcome with equal calls are interchangeable, and those whose effect no answer shows
+//!    ([`Model::may_be_seen`]) are left out.
 //! 5. A configuration that another one can imitate is dropped: it used more operations of unknown outcome, or has a
 //!    write placed or not placed that the other has covered.
 //!
@@ -64,6 +65,12 @@ pub trait Model {
     /// What a call does to any state. [`Role::Update`] is always right; the others make the decision faster.
     fn role(&self, call: &Self::Call) -> Role;
 
+    /// Whether any answer could show this state or one that follows from it by further updates. An operation of unknown
+    /// outcome whose effect nobody can have seen need not be considered. `true` is always right.
+    fn may_be_seen(&self, _state: &Self::State) -> bool {
+        true
+    }
+
     /// About how many bytes a state holds.
     fn weight(&self, _state: &Self::State) -> usize {
         std::mem::size_of::<Self::State>()
@@ -71,6 +78,11 @@ pub trait Model {
 
     /// A state for people.
     fn show_state(&self, state: &Self::State) -> String;
+
+    /// A state for people, which these calls lead to. For models whose states do not hold all that people want to know.
+    fn show_state_after(&self, _calls: &[&Self::Call], state: &Self::State) -> String {
+        self.show_state(state)
+    }
 
     /// A call with its answer for people, as a verb phrase: "read 3", "wrote 5".
     fn show_call(&self, call: &Self::Call) -> String;

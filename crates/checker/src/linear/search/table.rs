@@ -13,6 +13,7 @@ const DENSE_CALLS_MAX: usize = 512;
 pub(super) struct Table<'m, M: Model> {
     model: &'m M,
     states: Vec<M::State>,
+    visible: Vec<bool>,
     ids: FxHashMap<M::State, u32>,
     calls: Vec<M::Call>,
     roles: Vec<Role>,
@@ -44,6 +45,7 @@ impl<'m, M: Model> Table<'m, M> {
         let mut table = Table {
             model,
             states: Vec::new(),
+            visible: Vec::new(),
             ids: FxHashMap::default(),
             calls,
             roles,
@@ -67,6 +69,11 @@ impl<'m, M: Model> Table<'m, M> {
         &self.states[state as usize]
     }
 
+    /// Whether an answer could show the state.
+    pub(super) fn may_be_seen(&self, state: u32) -> bool {
+        self.visible[state as usize]
+    }
+
     pub(super) fn states_len(&self) -> usize {
         self.states.len()
     }
@@ -79,6 +86,7 @@ impl<'m, M: Model> Table<'m, M> {
         let row = if self.calls.len() <= DENSE_CALLS_MAX { self.calls.len() } else { 0 };
         let weight = 2 * self.model.weight(&state) + 4 * row + 64;
         self.bytes += i64::try_from(weight).unwrap_or(i64::MAX / 2);
+        self.visible.push(self.model.may_be_seen(&state));
         self.states.push(state.clone());
         self.ids.insert(state, id);
         if row > 0 {
