@@ -12,6 +12,7 @@
 //! invoked last (truncated, stale) or ended first (resurrected) is the witness; both are found by sweeping the gaps once,
 //! each place being assigned once.
 
+use super::Found;
 use crate::context::Context;
 use crate::index::{KeyIndex, NONE, Slot};
 use crate::report::Example;
@@ -43,8 +44,21 @@ pub(super) struct Passed {
     pub(super) poll: usize,
 }
 
+/// The cases of this class, each with its sentence.
+pub(super) fn found(
+    ctx: &Context<'_>,
+    class: Class,
+    sentence: fn(&Context<'_>, &Passed) -> String,
+) -> Found {
+    let tally = of_class(ctx, class);
+    let (count, sound) = (tally.count, tally.sound);
+    let cases = tally.cases();
+    let examples = cases.iter().map(|case| example(ctx, case, sentence(ctx, case)));
+    Found { count, sound, examples: examples.collect() }
+}
+
 /// All values of one class.
-pub(super) fn of_class(ctx: &Context<'_>, class: Class) -> Tally<Passed> {
+fn of_class(ctx: &Context<'_>, class: Class) -> Tally<Passed> {
     let mut tally = Tally::new(ctx.options.examples_max);
     for passed in classify(ctx).into_iter().filter(|p| p.class == class) {
         tally.add(true, 0, u32::try_from(passed.poll).unwrap_or(u32::MAX), passed);
@@ -162,7 +176,7 @@ fn free(next: &mut [u32], at: u32) -> u32 {
 }
 
 /// An example whose sentence begins with these words.
-pub(super) fn example(ctx: &Context<'_>, passed: &Passed, text: String) -> Example {
+fn example(ctx: &Context<'_>, passed: &Passed, text: String) -> Example {
     let (around, fault) = ctx.fault_around(passed.poll);
     let mut rows = [passed.proof, passed.poll];
     rows.sort_unstable();

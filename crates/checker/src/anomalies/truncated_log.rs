@@ -40,11 +40,7 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn run(ctx: &Context<'_>) -> Found {
-    let tally = gaps::of_class(ctx, Class::Truncated);
-    let (count, sound) = (tally.count, tally.sound);
-    let cases = tally.cases();
-    let examples = cases.iter().map(|case| gaps::example(ctx, case, sentence(ctx, case)));
-    Found { count, sound, examples: examples.collect() }
+    gaps::found(ctx, Class::Truncated, sentence)
 }
 
 fn sentence(ctx: &Context<'_>, case: &Passed) -> String {
