@@ -1,15 +1,14 @@
 //! Executes one plan.
 
+use crate::drivers;
+use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::RunPlan;
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
-use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
 use perjury_cluster::probe::NewTopic;
-use perjury_cluster::{
-    Cluster, ClusterOptions, Driver, FormationError, GuardCommand, RunContext, TopicError,
-};
+use perjury_cluster::{Cluster, Driver, FormationError, GuardCommand, RunContext, TopicError};
 use perjury_history::{Header, Process};
 use perjury_store::{RunDir, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
@@ -117,7 +116,13 @@ pub async fn run(
     say.say(&format!("seed    {}", plan.worker.seed));
     let context = RunContext::new(dir.path().into(), origin)
         .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] });
-    let driver = Arc::new(TestbedDriver::with_options(testbed(plan, this), context));
+    let driver = match drivers::driver(&plan.cluster, this, context, say).await {
+        Ok(driver) => driver,
+        Err(error) => {
+            dir.mark_interrupted(Utc::now(), &error.to_string())?;
+            return Err(error);
+        }
+    };
     let problems: Vec<String> = driver
         .preflight()
         .await
@@ -131,7 +136,7 @@ pub async fn run(
     }
     let header = header(plan, started, driver.as_ref());
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
-    let cluster = Arc::new(Cluster::new(driver, ClusterOptions::default()));
+    let cluster = Arc::new(Cluster::new(driver, drivers::options(&plan.cluster)));
     let cut = record(plan, &cluster, &recorder, stop, say).await.err();
     say.say("ending the cluster");
     cluster.shutdown().await;
@@ -172,14 +177,6 @@ async fn finish(
     Ok(Finished { dir, report, timings })
 }
 
-fn testbed(plan: &RunPlan, this: &Path) -> TestbedOptions {
-    let program = plan.cluster.binary.clone().unwrap_or_else(|| this.into());
-    let mut options = TestbedOptions::new(program, vec!["testbed".into(), "node".into()]);
-    options.nodes = plan.cluster.nodes as usize;
-    options.bugs.clone_from(&plan.cluster.bugs);
-    options
-}
-
 fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -> Header {
     let mut cluster = driver.describe();
     // The nodes' addresses are not chosen yet; they follow in the history once the cluster stands.
@@ -199,7 +196,7 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         seed: Some(plan.worker.seed),
         workload: Some(plan.worker.workload.as_str().into()),
         nemesis: plan.worker.nemesis.iter().map(|n| n.as_str().into()).collect(),
-        config: plan.worker.configuration(Some(true)),
+        config: plan.worker.configuration(plan.cluster.fsync_before_ack()),
         plan: json!(plan),
         cluster,
         versions: versions.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
@@ -273,7 +270,7 @@ async fn phases(
     say.say(&format!("forming {} nodes of {}", plan.cluster.nodes, cluster.driver().name()));
     let limit = Duration::from_millis(plan.cluster.formation_limit_ms);
     let formation = tokio::select! {
-        formed = cluster.form(limit) => formed.map_err(Cut::Formation)?,
+        formed = forming::form(cluster, limit, say) => formed.map_err(Cut::Formation)?,
         () = stop.cancelled() => return Err(Cut::Interrupted),
     };
     say.say(&format!(
@@ -282,7 +279,7 @@ async fn phases(
         cluster.driver().bootstrap_servers()
     ));
     recorder.record(Draft::note(Process::Cluster, "configuration", cluster.driver().describe()))?;
-    cluster.create_topic(&topic(plan), Duration::from_secs(15)).await?;
+    cluster.create_topic(&topic(plan), Duration::from_secs(30)).await?;
     let shared = Arc::new(Shared {
         plan: plan.worker.clone(),
         bootstrap: cluster.driver().bootstrap_servers(),

@@ -3,10 +3,14 @@
 //! Whatever fails on the way, the cluster is shut down, the history that is on disk is checked, and the run directory
 //! says what happened.
 
+mod drivers;
 mod execute;
+mod forming;
 mod judge;
 mod plan;
 
+pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
+pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
-pub use plan::{ClusterPlan, RunPlan};
+pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};

@@ -10,7 +10,7 @@ mod duration;
 mod exit;
 mod output;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -52,7 +52,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match parse() {
         Ok(args) => args,
         Err(error) => {
             let _ = error.print();
@@ -80,6 +80,19 @@ fn main() -> ExitCode {
             ExitCode::from(exit::CRASH)
         }
     }
+}
+
+/// Reads the command line. A run is also told which options are the command line's, as opposed to defaults.
+fn parse() -> Result<Args, clap::Error> {
+    let matches = Args::command().try_get_matches()?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Run(run), Some(("run", matches))) = (&mut args.command, matches.subcommand()) {
+        let given = |id: &&clap::Id| {
+            matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
+        };
+        run.given = matches.ids().filter(given).map(ToString::to_string).collect();
+    }
+    Ok(args)
 }
 
 fn start_logs(args: &Args) {

@@ -11,6 +11,7 @@ use crate::observer::{Observer, SharedView, bounded_interval};
 use crate::probe::{self, ClusterMetadata, KafkaProbe, MetadataProbe, NewTopic, ProbeError};
 use crate::sync::locked;
 use crate::targets::{Target, TargetError};
+use crate::view::ClusterView;
 use crate::witness::{FaultKind, FaultWitness, PortObservation, answer_state};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -110,7 +111,11 @@ impl Cluster {
     #[must_use]
     pub fn new(driver: Arc<dyn Driver>, mut options: ClusterOptions) -> Self {
         options.poll_interval = bounded_interval(options.poll_interval);
-        Self { driver, options, view: SharedView::default(), observer: Mutex::default() }
+        let view = SharedView::default();
+        if !driver.names_controller() {
+            view.with(ClusterView::ignore_controller);
+        }
+        Self { driver, options, view, observer: Mutex::default() }
     }
 
     /// The driver.

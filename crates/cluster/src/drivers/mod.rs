@@ -1,3 +1,9 @@
-//! One folder for each kind of cluster.
+//! One folder for each kind of cluster, and what those of local processes have in common.
 
+mod ports;
+mod recipe;
+
+pub mod kafka;
 pub mod testbed;
+
+pub use recipe::{LocalDriver, Place, PreparedNode, Recipe};

@@ -1,0 +1,67 @@
+//! From a plan's cluster to its driver.
+
+use crate::execute::{CampaignError, Say};
+use crate::plan::ClusterPlan;
+use perjury_cluster::drivers::LocalDriver;
+use perjury_cluster::drivers::kafka::{self, Kafka, KafkaOptions};
+use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
+use perjury_cluster::{ClusterOptions, Driver, RunContext};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a node of a JVM may take to answer after it was started, on a busy machine.
+const SLOW_START: Duration = Duration::from_secs(60);
+
+/// Makes the driver of a plan. What it needs and can be fetched is fetched, and `say` is told.
+///
+/// `this` is the running `perjury`, which is also the testbed's node.
+///
+/// # Errors
+/// [`CampaignError::Preflight`] when something is missing.
+pub async fn driver(
+    plan: &ClusterPlan,
+    this: &Path,
+    context: RunContext,
+    say: &dyn Say,
+) -> Result<Arc<dyn Driver>, CampaignError> {
+    let missing = |error: &dyn std::fmt::Display| CampaignError::Preflight(error.to_string());
+    match plan.driver.as_str() {
+        "kafka" => {
+            let version = plan.version.as_deref().unwrap_or(kafka::DEFAULT_VERSION);
+            let java = kafka::java().map_err(|e| missing(&e))?;
+            let libs = kafka::install(version, &kafka::cache_dir(), &|text| say.say(text))
+                .await
+                .map_err(|e| missing(&e))?;
+            let mut options = KafkaOptions::new(version, libs, java);
+            options.nodes = plan.nodes as usize;
+            options.settings.clone_from(&plan.settings);
+            Ok(Arc::new(LocalDriver::new(Arc::new(Kafka::new(options)), context)))
+        }
+        "testbed" => Ok(Arc::new(TestbedDriver::with_options(testbed(plan, this), context))),
+        other => Err(CampaignError::Plan(format!("there is no cluster driver {other:?}"))),
+    }
+}
+
+fn testbed(plan: &ClusterPlan, this: &Path) -> TestbedOptions {
+    let program = plan.binary.clone().unwrap_or_else(|| this.into());
+    let mut options = TestbedOptions::new(program, vec!["testbed".into(), "node".into()]);
+    options.nodes = plan.nodes as usize;
+    options.bugs.clone_from(&plan.bugs);
+    for (name, value) in &plan.settings {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.clone()));
+        options.settings.insert(name.clone(), value);
+    }
+    options
+}
+
+/// How a cluster of this plan is watched.
+#[must_use]
+pub fn options(plan: &ClusterPlan) -> ClusterOptions {
+    let mut options = ClusterOptions::default();
+    if matches!(plan.driver.as_str(), "kafka" | "command") {
+        options.ready_timeout = SLOW_START;
+    }
+    options
+}
