@@ -3,11 +3,15 @@
 use crate::execute::{CampaignError, Say};
 use crate::plan::ClusterPlan;
 use perjury_cluster::drivers::LocalDriver;
+use perjury_cluster::drivers::attach::ForeignDriver;
+use perjury_cluster::drivers::chronik::{Chronik, ChronikOptions, Layout, Profile};
+use perjury_cluster::drivers::command::CommandLayout;
 use perjury_cluster::drivers::kafka::{self, Kafka, KafkaOptions};
+use perjury_cluster::drivers::tansu::Tansu;
 use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
 use perjury_cluster::{ClusterOptions, Driver, RunContext};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +43,48 @@ pub async fn driver(
             options.settings.clone_from(&plan.settings);
             Ok(Arc::new(LocalDriver::new(Arc::new(Kafka::new(options)), context)))
         }
+        "chronik" => {
+            let profile = match (&plan.layout, plan.profile.as_deref()) {
+                (Some(layout), _) => Profile::Given(Layout::read(layout).map_err(|e| missing(&e))?),
+                (None, Some("variables")) => Profile::Variables,
+                (None, _) => Profile::Files,
+            };
+            let options = ChronikOptions {
+                program: program(plan)?,
+                nodes: plan.nodes as usize,
+                profile,
+                env: plan.settings.clone(),
+            };
+            Ok(Arc::new(LocalDriver::new(Arc::new(Chronik::new(options).await), context)))
+        }
+        "tansu" => {
+            let storage = plan.settings.get("storage").cloned();
+            let tansu = Tansu { program: program(plan)?, storage };
+            Ok(Arc::new(LocalDriver::new(Arc::new(tansu), context)))
+        }
+        "attach" => {
+            let layout = plan.layout.as_deref().map(CommandLayout::read).transpose();
+            let layout = layout.map_err(|e| missing(&e))?;
+            let bootstrap = plan.bootstrap.as_deref().unwrap_or_default();
+            let found = ForeignDriver::attach(bootstrap, layout.as_ref(), plan.own, context).await;
+            Ok(Arc::new(found.map_err(|e| missing(&e))?))
+        }
+        "command" => {
+            let path = plan.layout.as_deref().unwrap_or(Path::new(""));
+            let layout = CommandLayout::read(path).map_err(|e| missing(&e))?;
+            let driver = ForeignDriver::commanded(&layout, context).map_err(|e| missing(&e))?;
+            Ok(Arc::new(driver))
+        }
         "testbed" => Ok(Arc::new(TestbedDriver::with_options(testbed(plan, this), context))),
         other => Err(CampaignError::Plan(format!("there is no cluster driver {other:?}"))),
     }
+}
+
+/// The program of a node.
+fn program(plan: &ClusterPlan) -> Result<PathBuf, CampaignError> {
+    plan.binary.clone().ok_or_else(|| {
+        CampaignError::Plan(format!("the driver {} needs the program of a node", plan.driver))
+    })
 }
 
 fn testbed(plan: &ClusterPlan, this: &Path) -> TestbedOptions {

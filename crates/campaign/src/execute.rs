@@ -1,9 +1,10 @@
 //! Executes one plan.
 
 use crate::drivers;
+use crate::failover;
 use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, Scenario};
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
@@ -66,7 +67,7 @@ pub struct Finished {
 
 /// Why the recording ended before its plan did.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
+pub(crate) enum Cut {
     #[error("{0}")]
     Formation(Box<FormationError>),
     #[error(transparent)]
@@ -287,22 +288,12 @@ async fn phases(
         progress: Arc::new(Progress::default()),
     });
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
-    let halt = stop.child_token();
-    let main = queue::main_phase(shared.clone(), halt.clone());
-    let faults = nemesis::run(cluster, &shared, current, &halt);
-    let both = async {
-        let (main, faults) = tokio::join!(
-            async {
-                let outcome = main.await;
-                // The schedule ends inside the main phase; if clients ended early, so do faults.
-                halt.cancel();
-                outcome
-            },
-            faults
-        );
-        main.map_err(Cut::Session).and(faults.map_err(Cut::Recorder))
-    };
-    with_progress(both, &shared, say, "main").await?;
+    match plan.scenario {
+        None => main_phase(cluster, &shared, current, stop, say).await?,
+        Some(Scenario::RaftFailover) => {
+            failover::run(cluster, &shared, current, stop, say).await?;
+        }
+    }
     if stop.is_cancelled() {
         return Err(Cut::Interrupted);
     }
@@ -316,6 +307,33 @@ async fn phases(
         say.say(&format!("the final reads did not complete: {reason}"));
     }
     if stop.is_cancelled() { Err(Cut::Interrupted) } else { Ok(()) }
+}
+
+/// Clients work and the nemesis follows its schedule, at the same time.
+async fn main_phase(
+    cluster: &Arc<Cluster>,
+    shared: &Arc<Shared>,
+    current: &Arc<CurrentFault>,
+    stop: &CancellationToken,
+    say: &dyn Say,
+) -> Result<(), Cut> {
+    let halt = stop.child_token();
+    let main = queue::main_phase(shared.clone(), halt.clone());
+    let faults = nemesis::run(cluster, shared, current, &halt);
+    let both = async {
+        let (main, faults) = tokio::join!(
+            async {
+                let outcome = main.await;
+                // The schedule ends inside the main phase; if clients ended early, so do faults.
+                halt.cancel();
+                outcome
+            },
+            faults
+        );
+        main.map_err(Cut::Session).and(faults.map_err(Cut::Recorder))
+    };
+    with_progress(both, shared, say, "main").await?;
+    Ok(())
 }
 
 fn topic(plan: &RunPlan) -> NewTopic {

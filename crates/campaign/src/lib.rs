@@ -5,6 +5,7 @@
 
 mod drivers;
 mod execute;
+mod failover;
 mod forming;
 mod judge;
 mod plan;

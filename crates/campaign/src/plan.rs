@@ -27,6 +27,9 @@ pub struct ClusterPlan {
     /// The testbed's bugs that are switched on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bugs: Vec<String>,
+    /// The style in which nodes are configured, where the driver has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// `host:port,…` of a cluster that runs already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<String>,
@@ -51,6 +54,7 @@ impl ClusterPlan {
             version: None,
             settings: BTreeMap::new(),
             bugs: Vec::new(),
+            profile: None,
             bootstrap: None,
             layout: None,
             own: false,
@@ -82,7 +86,11 @@ impl ClusterPlan {
         }
     }
 
-    fn validate(&self) -> Result<(), String> {
+    /// Names what is wrong with it, if anything is.
+    ///
+    /// # Errors
+    /// One sentence that names the setting and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
         if !DRIVERS.contains(&self.driver.as_str()) {
             return Err(format!(
                 "there is no cluster driver {:?}; the drivers are: {}",

@@ -10,6 +10,7 @@ use crate::coverage::{self, Gate};
 use crate::explain::Teller;
 use crate::faults::Surroundings;
 use crate::general;
+use crate::goals;
 use crate::linear::{Budget, Limits};
 use crate::options::{Contract, Model, Options};
 use crate::report::{
@@ -66,6 +67,9 @@ pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budge
             open.into_iter().flatten().for_each(|r| gate.reason(&r.code, r.message));
         }
     }
+    report.coverage = gate.coverage.clone();
+    report.goals =
+        guarded(&mut gate, "goals", || goals::measure(history, &report)).unwrap_or_default();
     conclude(report, gate, &Teller { history, around: &around })
 }
 
@@ -148,6 +152,7 @@ fn blank(history: &History, promises: &Promises) -> Report {
         },
         confidence: None,
         worst_realtime_lag: None,
+        goals: Vec::new(),
     }
 }
 

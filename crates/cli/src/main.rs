@@ -40,6 +40,8 @@ enum Command {
     Check(commands::check::Args),
     /// The main job twice, on a correct cluster and on one with a bug, then the pages.
     Demo(commands::demo::Args),
+    /// Say what would keep a cluster from forming and what to change; or compare two configurations.
+    Doctor(Box<commands::doctor::Args>),
     /// Make a simulated history whose truth is known, right or with chosen defects.
     Generate(commands::generate::Args),
     /// Serve the runs of a store as pages.
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor, args.quiet),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),
         Command::Testbed(testbed) => commands::testbed::run(testbed),

@@ -1,7 +1,7 @@
 //! Waiting for a cluster to become ready, and saying what went wrong when it does not.
 
 use crate::diagnosis::{LikelyCause, PortEvidence, Symptoms, explain_exit};
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, RunState};
 use crate::node::NodeId;
 use crate::probe::{ClusterMetadata, MetadataProbe};
 use crate::process::SpawnError;
@@ -315,7 +315,7 @@ pub(crate) async fn look_at(
     progress.process = status.process;
     progress.listening = status.listening;
     progress.peers = status.process.map(|process| peers_connected(driver, node, process.pid));
-    if status.process.is_none() {
+    if status.run == RunState::NotStarted {
         return (progress, None);
     }
     if driver.exit_of(node).is_some() {

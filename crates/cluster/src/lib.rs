@@ -41,6 +41,7 @@ mod sync;
 mod view;
 mod witness;
 
+pub mod compare;
 pub mod doctor;
 pub mod drivers;
 pub mod guard;

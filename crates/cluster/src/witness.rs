@@ -33,6 +33,10 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Stop, Self::Kill, Self::Pause, Self::Resume, Self::Restart];
+
     /// Whether a node that this is done to stops serving, if only for a moment.
     #[must_use]
     pub fn takes_down(self) -> bool {

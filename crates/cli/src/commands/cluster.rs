@@ -30,6 +30,9 @@ pub(crate) struct ClusterArgs {
     /// A bug of the testbed to switch on; may be repeated. `perjury testbed bugs` lists them.
     #[arg(long)]
     bug: Vec<String>,
+    /// The style in which chronik's nodes are configured: files (version 2), or variables (before it).
+    #[arg(long, value_parser = ["files", "variables"])]
+    profile: Option<String>,
     /// The addresses of a cluster that runs already, host:port,…; for --cluster attach.
     #[arg(short, long, value_name = "ADDRESSES", visible_alias = "bootstrap-servers")]
     bootstrap_server: Option<String>,
@@ -81,6 +84,7 @@ impl ClusterArgs {
         }
         plan.settings = self.cluster_set.iter().cloned().collect::<BTreeMap<_, _>>();
         plan.bugs.clone_from(&self.bug);
+        plan.profile.clone_from(&self.profile);
         plan.bootstrap.clone_from(&self.bootstrap_server);
         plan.layout.clone_from(&self.layout);
         plan.own = self.i_own_this_cluster;

@@ -3,7 +3,11 @@
 mod ports;
 mod recipe;
 
+pub mod attach;
+pub mod chronik;
+pub mod command;
 pub mod kafka;
+pub mod tansu;
 pub mod testbed;
 
 pub use recipe::{LocalDriver, Place, PreparedNode, Recipe};

@@ -94,14 +94,20 @@ impl Place {
         Ok(path)
     }
 
-    /// Reserves `count` free ports on 127.0.0.1 that stay this cluster's own until it is shut down.
+    /// Addresses for `each` listeners of every node: free ports of 127.0.0.1 that stay this cluster's own until it
+    /// is shut down.
     ///
     /// # Errors
     /// [`DriverError::Ports`].
-    pub fn reserve_ports(&self, count: usize) -> Result<Vec<SocketAddr>, DriverError> {
-        let reserved = ports::reserve(count).map_err(DriverError::Ports)?;
+    pub fn addresses(
+        &self,
+        nodes: &[NodeId],
+        each: usize,
+    ) -> Result<Vec<(NodeId, Vec<SocketAddr>)>, DriverError> {
+        let reserved = ports::reserve(nodes.len() * each).map_err(DriverError::Ports)?;
         *locked(&self.locks) = reserved.locks;
-        Ok(reserved.addresses)
+        let chunks = reserved.addresses.chunks_exact(each.max(1)).map(<[_]>::to_vec);
+        Ok(nodes.iter().copied().zip(chunks).collect())
     }
 
     fn release(&self) {
@@ -323,7 +329,7 @@ impl Driver for LocalDriver {
             .values()
             .map(|p| {
                 json!({ "id": p.node, "kafka": p.address, "ports": p.ports,
-                        "program": p.spec.program, "args": p.spec.args, "config": p.config })
+                        "program": p.spec.program, "config": p.config })
             })
             .collect();
         let mut described = json!({ "driver": self.name(), "version": self.version() });

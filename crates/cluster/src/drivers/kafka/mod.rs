@@ -215,10 +215,9 @@ impl Recipe for Kafka {
         if nodes.is_empty() {
             return Err(DriverError::Settings("a cluster needs at least one node".to_owned()));
         }
-        let ports = place.reserve_ports(nodes.len() * 2)?;
-        let cluster: Vec<_> = nodes
+        let cluster: Vec<_> = place
+            .addresses(&nodes, 2)?
             .into_iter()
-            .zip(ports.chunks_exact(2))
             .map(|(node, at)| (node, Addresses { kafka: at[0], controller: at[1] }))
             .collect();
         let each = cluster.iter().map(|(node, at)| self.prepare_node(place, &cluster, *node, *at));
