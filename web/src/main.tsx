@@ -2,8 +2,10 @@ import "./styles";
 
 import { render } from "preact";
 import { App } from "./app";
+import { loadSession } from "./lib/session";
 import { listen } from "./lib/state";
 
 listen();
+void loadSession();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

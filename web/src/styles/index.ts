@@ -5,4 +5,5 @@ import "./list.css";
 import "./report.css";
 import "./charts.css";
 import "./operations.css";
+import "./pages.css";
 import "./print.css";
