@@ -34,7 +34,7 @@ struct Simulated {
 #[async_trait]
 impl Executor for Simulated {
     async fn execute(&self, dir: &RunDir, stop: &CancellationToken) -> Result<(), String> {
-        let options = perjury_sim::Options { operations: 120, ..perjury_sim::Options::default() };
+        let options = perjury_sim::Options::sized(120, 7);
         let (history, _) = perjury_sim::generate(&options);
         let mut text = Vec::new();
         jsonl::write(&history, &mut text).map_err(|e| e.to_string())?;
