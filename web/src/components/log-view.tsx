@@ -78,7 +78,7 @@ export function LogSection({ report }: { report: Report }) {
       <Scroller key={key} logKey={key} target={target} spots={here} />
       <p class="caption">
         Down: offsets. Across: who wrote and who read. ● read · ◉ read in the final phase · empty: not read by this
-        process · ✕ acknowledged, never read · ≠ several values at one offset · ⧉ one value at several offsets.
+        process · ✕ acknowledged, never read · ≠ several values at one offset · 2× one value at several offsets.
       </p>
     </Section>
   );

@@ -15,7 +15,7 @@ const STATES: Record<RowState, string> = {
   read: "",
   lost: "✕ acknowledged, never read",
   conflict: "≠ several values",
-  duplicate: "⧉ stands at other offsets too",
+  duplicate: "2× stands at other offsets too",
   hole: "no record known",
 };
 

@@ -27,7 +27,7 @@ export function GlossaryPage() {
   });
   const groups = [...new Set(shown.map((a) => a.group))];
   return (
-    <Frame crumbs={<span aria-current="page">Anomalies</span>}>
+    <Frame>
       <div class="list-page glossary">
         <h1 class="page-title">Anomalies</h1>
         <p class="page-lead">
