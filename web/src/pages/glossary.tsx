@@ -3,7 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { GlossaryEntry } from "../api/types";
-import { CopyButton, Link, Loading, Problem, Prose } from "../components/basics";
+import { CopyButton, Link, Loading, Problem } from "../components/basics";
+import { Fact, Items } from "../components/facts";
 import { Frame } from "../components/frame";
 import { plural } from "../lib/format";
 import { place } from "../lib/state";
@@ -26,7 +27,7 @@ export function GlossaryPage() {
   });
   const groups = [...new Set(shown.map((a) => a.group))];
   return (
-    <Frame crumbs={<span aria-current="page">Anomalies</span>}>
+    <Frame>
       <div class="list-page glossary">
         <h1 class="page-title">Anomalies</h1>
         <p class="page-lead">
@@ -104,35 +105,5 @@ function Entry({ entry: a, here }: { entry: GlossaryEntry; here: boolean }) {
         </details>
       )}
     </article>
-  );
-}
-
-export function Fact({ name, text }: { name: string; text: string }) {
-  if (text === "") return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <Prose text={text} />
-      </dd>
-    </div>
-  );
-}
-
-export function Items({ name, items }: { name: string; items: string[] }) {
-  if (items.length === 0) return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <ul>
-          {items.map((item) => (
-            <li key={item}>
-              <Prose text={item} />
-            </li>
-          ))}
-        </ul>
-      </dd>
-    </div>
   );
 }

@@ -6,4 +6,5 @@ import "./report.css";
 import "./charts.css";
 import "./operations.css";
 import "./pages.css";
+import "./proof.css";
 import "./print.css";
