@@ -9,12 +9,18 @@ use perjury_cluster::drivers::command::CommandLayout;
 use perjury_cluster::drivers::kafka::{self, Kafka, KafkaOptions};
 use perjury_cluster::drivers::tansu::Tansu;
 use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
-use perjury_cluster::{ClusterOptions, Driver, RunContext};
+use perjury_cluster::{ClusterOptions, Driver, KafkaProbe, MetadataProbe, RunContext};
+use perjury_worker::client_probe::ClientProbe;
+use perjury_worker::plan::ClientSettings;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a question to a node takes at most.
+const PROBE_LIMIT: Duration = Duration::from_millis(400);
+/// The same where a handshake and a login come before it.
+const SECURED_PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a node of a JVM may take to answer after it was started, on a busy machine.
 const SLOW_START: Duration = Duration::from_secs(60);
 
@@ -26,10 +32,12 @@ const SLOW_START: Duration = Duration::from_secs(60);
 /// [`CampaignError::Preflight`] when something is missing.
 pub async fn driver(
     plan: &ClusterPlan,
+    clients: &ClientSettings,
     this: &Path,
-    context: RunContext,
+    mut context: RunContext,
     say: &dyn Say,
 ) -> Result<Arc<dyn Driver>, CampaignError> {
+    context.probe = probe(clients);
     let missing = |error: &dyn std::fmt::Display| CampaignError::Preflight(error.to_string());
     match plan.driver.as_str() {
         "kafka" => {
@@ -80,6 +88,15 @@ pub async fn driver(
     }
 }
 
+/// How nodes are asked for metadata: by requests of our own, or through librdkafka where the cluster wants credentials.
+fn probe(clients: &ClientSettings) -> Arc<dyn MetadataProbe> {
+    let protocol = clients.properties.get("security.protocol").map(|value| value.to_uppercase());
+    match protocol.as_deref() {
+        None | Some("PLAINTEXT") => Arc::new(KafkaProbe::new(PROBE_LIMIT)),
+        Some(_) => Arc::new(ClientProbe::new(clients.clone(), SECURED_PROBE_LIMIT)),
+    }
+}
+
 /// The program of a node.
 fn program(plan: &ClusterPlan) -> Result<PathBuf, CampaignError> {
     plan.binary.clone().ok_or_else(|| {
@@ -101,8 +118,8 @@ fn testbed(plan: &ClusterPlan, this: &Path) -> TestbedOptions {
 
 /// How a cluster of this plan is watched.
 #[must_use]
-pub fn options(plan: &ClusterPlan) -> ClusterOptions {
-    let mut options = ClusterOptions::default();
+pub fn options(plan: &ClusterPlan, clients: &ClientSettings) -> ClusterOptions {
+    let mut options = ClusterOptions { probe: probe(clients), ..ClusterOptions::default() };
     if matches!(plan.driver.as_str(), "kafka" | "command") {
         options.ready_timeout = SLOW_START;
     }

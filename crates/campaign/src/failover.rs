@@ -59,7 +59,10 @@ pub(crate) async fn run(
     let before = send(&mut session, &mut stream, SECOND / 2, SEND_LIMIT, stop).await?;
     let leader = leader_of(cluster, shared);
     let shown = leader.map_or("nobody".to_owned(), |node| format!("node {node}"));
-    say.say(&format!("{} of {SECOND} messages acknowledged; the leader, {shown}, is killed", before.len()));
+    say.say(&format!(
+        "{} of {SECOND} messages acknowledged; the leader, {shown}, is killed",
+        before.len()
+    ));
     let kill = once(shared, next_fault, FaultKind::Kill, shared.plan.fault_duration_ms);
     let (after, killed) = tokio::join!(
         send(&mut session, &mut stream, SECOND / 2, SEND_LIMIT, stop),

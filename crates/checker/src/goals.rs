@@ -13,7 +13,8 @@ pub(crate) fn measure(history: &History, report: &Report) -> Vec<Goal> {
     });
     let Some(note) = note else { return Vec::new() };
     let limit = |name: &str| note.get(name).and_then(Value::as_u64);
-    let kills: Vec<_> = report.availability.faults.iter().filter(|fault| fault.f == "kill").collect();
+    let kills: Vec<_> =
+        report.availability.faults.iter().filter(|fault| fault.f == "kill").collect();
     let mut goals = Vec::new();
     if let Some(most) = limit("formation_ms") {
         let measured = report.availability.formation_ms;

@@ -31,6 +31,10 @@ const MAX_ATTEMPTS: u32 = 3;
 const READY_POLL: Duration = Duration::from_millis(25);
 /// How long one such question takes at most.
 const READY_PROBE: Duration = Duration::from_millis(500);
+/// How long one node may take to answer that it created a topic.
+const CREATE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a topic may take to show up whose creation was answered with something that cannot be understood.
+const APPEAR_LIMIT: Duration = Duration::from_secs(3);
 /// Kafka's error code NOT_CONTROLLER.
 const NOT_CONTROLLER: i16 = 41;
 
@@ -413,8 +417,19 @@ impl Cluster {
         for node in nodes {
             let Some(address) = self.driver.address(node) else { continue };
             let left = deadline.saturating_duration_since(Instant::now());
-            match probe::create_topic(&address, topic, left).await {
+            match self.options.probe.create_topic(&address, topic, left.min(CREATE_LIMIT)).await {
                 Ok(()) => return Ok(()),
+                Err(error @ (ProbeError::Malformed { .. } | ProbeError::Timeout { .. })) => {
+                    if self.appeared(&topic.name).await {
+                        let finding = format!(
+                            "topic {} was created, but the answer to the request cannot be used: {error}",
+                            topic.name
+                        );
+                        self.driver.events().emit(Some(node), ClusterEventKind::Quirk { finding });
+                        return Ok(());
+                    }
+                    last = error;
+                }
                 Err(error @ ProbeError::Refused { code, .. }) if code != NOT_CONTROLLER => {
                     return Err(error);
                 }
@@ -422,6 +437,24 @@ impl Cluster {
             }
         }
         Err(last)
+    }
+
+    /// Whether a topic shows up in some node's metadata within a while, although the answer to its creation could not
+    /// be understood.
+    async fn appeared(&self, topic: &str) -> bool {
+        let deadline = Instant::now() + APPEAR_LIMIT;
+        loop {
+            for address in self.driver.nodes().into_iter().filter_map(|n| self.driver.address(n)) {
+                let metadata = self.options.probe.metadata(&address).await.unwrap_or_default();
+                if metadata.partitions.iter().any(|p| p.topic == topic) {
+                    return true;
+                }
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(FORMATION_POLL).await;
+        }
     }
 
     /// The number of partitions of a topic that have a leader, by the running node that knows the

@@ -15,7 +15,7 @@ const BYTES_MAX: u64 = 1 << 20;
 pub struct Difference {
     /// The setting, with the file before it where folders are compared: `nodes/1/node.toml: bind.raft`.
     pub setting: String,
-    /// Its value on the left; absent when it is not set there. Values of secrets are hidden.
+    /// Its value on the left; absent when it is not set there. Secrets are removed.
     pub left: Option<String>,
     /// Its value on the right.
     pub right: Option<String>,
@@ -48,10 +48,9 @@ pub fn compare(left: &Path, right: &Path) -> Result<Vec<Difference>, CompareErro
 }
 
 fn shown(name: &str, value: &str) -> String {
-    let lower = name.to_lowercase();
-    let secret = ["password", "secret", "jaas", "token", "api_key", "apikey", "credential"];
-    if secret.iter().any(|word| lower.contains(word)) {
-        return "(hidden)".to_owned();
+    let key = name.rsplit([' ', ':']).next().unwrap_or(name);
+    if perjury_secrets::is_secret_name(key) {
+        return perjury_secrets::REMOVED.to_owned();
     }
     value.to_owned()
 }
@@ -65,7 +64,8 @@ fn settings_of(path: &Path) -> Result<BTreeMap<String, String>, CompareError> {
         for file in files {
             let name = file.strip_prefix(path).unwrap_or(&file).display().to_string();
             let parsed = parse(&file)?;
-            settings.extend(parsed.into_iter().map(|(key, value)| (format!("{name}: {key}"), value)));
+            settings
+                .extend(parsed.into_iter().map(|(key, value)| (format!("{name}: {key}"), value)));
         }
     } else {
         settings = parse(path)?;
@@ -117,9 +117,8 @@ fn parse(path: &Path) -> Result<BTreeMap<String, String>, CompareError> {
         _ => {
             let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
             let pairs = lines.filter_map(|line| line.trim_start_matches("export ").split_once('='));
-            settings.extend(
-                pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())),
-            );
+            settings
+                .extend(pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())));
         }
     }
     Ok(settings)
@@ -165,7 +164,7 @@ mod tests {
         let names: Vec<_> = found.iter().map(|d| d.setting.as_str()).collect();
         assert_eq!(names, ["more", "node.id", "ssl.key.password"]);
         assert_eq!(found[0].left, None);
-        assert_eq!(found[2].right.as_deref(), Some("(hidden)"));
+        assert_eq!(found[2].right.as_deref(), Some(perjury_secrets::REMOVED));
     }
 
     #[test]

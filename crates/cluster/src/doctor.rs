@@ -124,7 +124,8 @@ pub fn check_clock() -> Option<Finding> {
     (ahead > ONE_DAY).then(|| {
         let days = ahead.as_secs() / ONE_DAY.as_secs();
         let text = format!("the wall clock is {days} days before this program's own files");
-        let cause = LikelyCause::known("clock-wrong", text, "set the clock, or start the time service");
+        let cause =
+            LikelyCause::known("clock-wrong", text, "set the clock, or start the time service");
         Finding::new(Severity::Error, cause)
     })
 }

@@ -135,6 +135,11 @@ pub enum ClusterEventKind {
         /// The line without colour codes, cut at 2,000 bytes.
         line: String,
     },
+    /// The cluster answered a request in a way that the protocol does not have, and went on.
+    Quirk {
+        /// What was seen, as a sentence.
+        finding: String,
+    },
     /// The node logged more warnings than are kept as events. They are in its log files.
     LogLinesDropped {
         /// How many lines were left out since the last such event.

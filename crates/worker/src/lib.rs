@@ -8,6 +8,7 @@
 //! event on disk before anything else happens; the [`nemesis`] breaks the cluster on the plan's schedule.
 
 pub mod client;
+pub mod client_probe;
 pub mod generator;
 pub mod nemesis;
 pub mod observe;
@@ -15,6 +16,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod progress;
+pub mod properties;
 pub mod queue;
 pub mod recorder;
 pub mod session;

@@ -71,7 +71,8 @@ fn goals(out: &mut String, report: &Report) {
             Some(false) => "not met: ",
             None => "",
         };
-        let aim = if goal.aim.is_empty() { String::new() } else { format!(" (goal: {})", goal.aim) };
+        let aim =
+            if goal.aim.is_empty() { String::new() } else { format!(" (goal: {})", goal.aim) };
         line(out, &format!("  {met}{} {}{aim}", goal.name, plain(&goal.measured)));
     }
 }

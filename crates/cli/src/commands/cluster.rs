@@ -36,6 +36,12 @@ pub(crate) struct ClusterArgs {
     /// The addresses of a cluster that runs already, host:port,…; for --cluster attach.
     #[arg(short, long, value_name = "ADDRESSES", visible_alias = "bootstrap-servers")]
     bootstrap_server: Option<String>,
+    /// A client property, in librdkafka's name or Java's; may be repeated. Secrets: KEY=env:NAME or KEY=file:PATH.
+    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = super::run::property)]
+    properties: Vec<(String, String)>,
+    /// A file of client properties, as Kafka's own tools take it. Secrets stay in it.
+    #[arg(long, value_name = "FILE")]
+    command_config: Option<PathBuf>,
     /// A TOML file that describes the nodes: their commands (--cluster command), or how they are started as it is
     /// (--cluster chronik).
     #[arg(long, value_name = "FILE")]
@@ -43,6 +49,9 @@ pub(crate) struct ClusterArgs {
     /// Faults may be injected into a cluster that Perjury did not start. Say so only of one that is yours to break.
     #[arg(long)]
     i_own_this_cluster: bool,
+    /// What the names of topics begin with that are made in a cluster that was there before.
+    #[arg(long, default_value = "perjury")]
+    topic_prefix: String,
     /// How long the cluster may take to form.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     formation_limit: Option<Duration>,
@@ -92,6 +101,27 @@ impl ClusterArgs {
             plan.formation_limit_ms = millis(limit);
         }
         Ok(plan)
+    }
+
+    /// The client properties, in librdkafka's names, secrets by reference.
+    ///
+    /// # Errors
+    /// A property that does not exist, or that cannot be used here.
+    pub(crate) fn client_properties(&self) -> Result<BTreeMap<String, String>> {
+        let file = self.command_config.as_deref().map(std::path::absolute).transpose()?;
+        perjury_worker::properties::gather(&self.properties, file.as_deref())
+            .map_err(|error| usage(error.to_string()))
+    }
+
+    /// The topic under test: in a cluster that was there before, a new one with our prefix.
+    pub(crate) fn topic(&self, workload: &str) -> String {
+        match self.cluster.as_str() {
+            "attach" | "command" => {
+                let millis = std::time::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_millis());
+                format!("{}-{workload}-{millis:x}", self.topic_prefix)
+            }
+            _ => format!("perjury-{workload}"),
+        }
     }
 
     fn binary(&self) -> Result<Option<PathBuf>> {

@@ -5,7 +5,10 @@ use crate::exit::{self, usage};
 use anyhow::Result;
 use perjury_campaign::{CampaignError, Say};
 use perjury_cluster::doctor::{self, Finding, Severity};
-use perjury_cluster::{Cluster, Driver, FaultKind, FormationError, GuardCommand, RunContext, compare};
+use perjury_cluster::{
+    Cluster, Driver, FaultKind, FormationError, GuardCommand, RunContext, compare,
+};
+use perjury_worker::plan::ClientSettings;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -104,6 +107,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     }
     let plan = args.cluster.plan()?;
     plan.validate().map_err(usage)?;
+    let properties = args.cluster.client_properties()?;
+    let clients = ClientSettings { properties, ..ClientSettings::default() };
     let this = std::env::current_exe()?;
     let say = Stderr(quiet);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -118,13 +123,15 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
         });
         let guard = GuardCommand { program: this.clone(), args: vec!["guard".into()] };
         let context = RunContext::new(folder.clone(), Instant::now()).with_guard(guard);
-        let driver = match perjury_campaign::driver(&plan, &this, context, &say).await {
+        let driver = match perjury_campaign::driver(&plan, &clients, &this, context, &say).await {
             Ok(driver) => driver,
-            Err(CampaignError::Preflight(why) | CampaignError::Plan(why)) => return Err(usage(why)),
+            Err(CampaignError::Preflight(why) | CampaignError::Plan(why)) => {
+                return Err(usage(why));
+            }
             Err(error) => return Err(error.into()),
         };
         let limit = Duration::from_millis(plan.formation_limit_ms);
-        let cluster = Arc::new(Cluster::new(driver, perjury_campaign::options(&plan)));
+        let cluster = Arc::new(Cluster::new(driver, perjury_campaign::options(&plan, &clients)));
         Ok(examine(&cluster, limit, args.no_start, &stop, &say).await)
     });
     if folder.exists() {
@@ -186,7 +193,8 @@ fn compare_two(left: &std::path::Path, right: &std::path::Path, as_json: bool) -
         .iter()
         .map(|d| [d.setting.clone(), or_unset(&d.left), or_unset(&d.right)])
         .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     for [setting, left, right] in &rows {
         println!("{setting:<first$}  {left:<second$}  {right}");

@@ -9,7 +9,7 @@ use anyhow::Result;
 use perjury_campaign::{CampaignError, RunPlan, Say, Scenario};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
-use perjury_store::Store;
+use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
@@ -79,6 +79,12 @@ pub(crate) struct Args {
     client: ClientArgs,
     #[command(flatten)]
     judging: Judging,
+    /// The directory that was made for this run, NAME/TIME in the store.
+    #[arg(long, hide = true, requires = "plan")]
+    into: Option<RunId>,
+    /// End early when standard input is closed: whoever started this run is gone.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
     /// Print the resolved plan and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -114,9 +120,6 @@ struct ClientArgs {
     /// How long a send may take before its outcome is unknown.
     #[arg(long, value_parser = duration, default_value = "10s")]
     send_timeout: Duration,
-    /// A librdkafka property, key=value; may be repeated.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = property)]
-    properties: Vec<(String, String)>,
 }
 
 pub(crate) fn property(text: &str) -> Result<(String, String), String> {
@@ -193,7 +196,11 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
                 on_signal.cancel();
             }
         });
-        perjury_campaign::run(&plan, &store, &this, &options, &stop, &say).await
+        if args.until_stdin_closes {
+            stop_when_stdin_closes(stop.clone());
+        }
+        let into = args.into.as_ref();
+        perjury_campaign::run(&plan, &store, into, &this, &options, &stop, &say).await
     });
     match finished {
         Ok(finished) => {
@@ -209,6 +216,16 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Reads standard input to its end on a thread of its own: the end comes when the last holder of the other side is gone,
+/// also when it was killed.
+fn stop_when_stdin_closes(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    });
 }
 
 fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
@@ -264,6 +281,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .min_insync_replicas
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
+            topic: args.cluster.topic(args.workload.as_str()),
             ..TopicSettings::default()
         },
         client: ClientSettings {
@@ -271,7 +289,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
             idempotence: args.client.idempotence.unwrap_or(args.client.acks == Acks::All),
             isolation_level: IsolationLevel::ReadUncommitted,
             send_timeout_ms: millis(args.client.send_timeout),
-            properties: args.client.properties.iter().cloned().collect::<BTreeMap<_, _>>(),
+            properties: args.cluster.client_properties()?,
             ..ClientSettings::default()
         },
         nemesis,

@@ -193,7 +193,8 @@ impl Driver for ForeignDriver {
         for node in &self.nodes {
             if let Err(error) = self.context.probe.metadata(&node.address).await {
                 let text = format!("node {} does not answer: {error}", node.id);
-                let fix = "start it, or see whether its advertised address can be reached from here";
+                let fix =
+                    "start it, or see whether its advertised address can be reached from here";
                 let cause = LikelyCause::known("node-silent", text, fix);
                 findings.push(Finding::new(Severity::Error, cause));
             }

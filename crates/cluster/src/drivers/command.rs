@@ -50,7 +50,8 @@ pub struct Commands {
 
 impl Commands {
     fn or(&self, general: &Self) -> Self {
-        let first = |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
+        let first =
+            |own: &Option<String>, all: &Option<String>| own.clone().or_else(|| all.clone());
         Self {
             start: first(&self.start, &general.start),
             stop: first(&self.stop, &general.stop),
@@ -164,7 +165,8 @@ impl CommandLayout {
     /// [`DriverError::Settings`] when there is none, or one has no address.
     pub fn addressed(&self) -> Result<Vec<ForeignNode>, DriverError> {
         let node = |(id, (address, commands)): (&NodeId, &(Option<String>, Commands))| {
-            let missing = || DriverError::Settings(format!("node {id} of the layout has no address"));
+            let missing =
+                || DriverError::Settings(format!("node {id} of the layout has no address"));
             let address = address.clone().ok_or_else(missing)?;
             Ok(ForeignNode { id: *id, address, commands: commands.clone() })
         };
@@ -181,13 +183,9 @@ impl CommandLayout {
 /// # Errors
 /// The command's end and its last words.
 pub(super) async fn run(text: &str, node: &ForeignNode) -> Result<String, String> {
-    let line =
-        text.replace("{node}", &node.id.to_string()).replace("{address}", &node.address);
-    let running = Command::new("sh")
-        .args(["-c", &line])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let line = text.replace("{node}", &node.id.to_string()).replace("{address}", &node.address);
+    let running =
+        Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(COMMAND_LIMIT, running)
         .await
         .map_err(|_| format!("the command did not end within {} s", COMMAND_LIMIT.as_secs()))?

@@ -87,7 +87,11 @@ fn file(node: &Declared, cluster: usize, findings: &mut Vec<Finding>) {
                 "node {}: neither a configuration file nor a peers list is given, so it starts alone",
                 node.node
             );
-            findings.push(error("silently-single-node", text, "add `--config FILE` with [[peers]]"));
+            findings.push(error(
+                "silently-single-node",
+                text,
+                "add `--config FILE` with [[peers]]",
+            ));
         }
         return;
     };
@@ -112,7 +116,11 @@ fn file(node: &Declared, cluster: usize, findings: &mut Vec<Finding>) {
     for peer in &config.peers {
         if !seen.insert(peer.id) {
             let text = format!("node {}: the id {} is twice in its peers list", node.node, peer.id);
-            findings.push(error("duplicate-id", text, "give each [[peers]] entry an id of its own"));
+            findings.push(error(
+                "duplicate-id",
+                text,
+                "give each [[peers]] entry an id of its own",
+            ));
         }
         for (name, address) in peer.at.named() {
             if port_of(address).is_none() {
@@ -165,15 +173,14 @@ fn peers_lists(nodes: &[Declared], findings: &mut Vec<Finding>) {
             };
             let Some(told) = other.config() else { continue };
             let advertised = told.advertise.clone().unwrap_or_else(|| other.addresses());
-            for ((name, here), (_, there)) in
-                peer.at.named().into_iter().zip(advertised.named())
-            {
+            for ((name, here), (_, there)) in peer.at.named().into_iter().zip(advertised.named()) {
                 if port_of(here).is_some() && port_of(here) != port_of(there) {
                     let text = format!(
                         "node {} looks for node {}'s {name} port at {here}, and that node has it at {there}",
                         node.node, other.node
                     );
-                    let fix = format!("write {there} into that entry of node {}'s peers", node.node);
+                    let fix =
+                        format!("write {there} into that entry of node {}'s peers", node.node);
                     findings.push(error("peer-wrong-port", text, fix));
                 }
             }

@@ -166,7 +166,8 @@ fn fixed_port(symptoms: &Symptoms<'_>) -> Option<LikelyCause> {
         let port = base + number;
         Some((*name, port, port_owners(port).into_iter().next()?))
     })?;
-    let rule = if owner.name.starts_with("chronik") { "two-processes-one-id" } else { "port-taken" };
+    let rule =
+        if owner.name.starts_with("chronik") { "two-processes-one-id" } else { "port-taken" };
     let text = format!(
         "the {name} port {port}, which follows from the id {number}, is held by {owner}: no second process of this id \
          can run on this host"

@@ -133,7 +133,8 @@ impl Chronik {
             ("CHRONIK_CLUSTER_PEERS".to_owned(), list),
             ("CHRONIK_DATA_DIR".to_owned(), place.data_dir(node)?.display().to_string()),
         ]);
-        let args = vec!["--kafka-port".to_owned(), kafka.unwrap_or_default(), "standalone".to_owned()];
+        let args =
+            vec!["--kafka-port".to_owned(), kafka.unwrap_or_default(), "standalone".to_owned()];
         let declared = Declared::of(&GivenNode { id: node.0, args, env: env.clone() });
         self.prepared(place, &declared, json!(env))
     }
@@ -178,7 +179,8 @@ impl Chronik {
         let explain = |(node, name, port): (NodeId, &str, u16)| {
             let held = doctor::check_port(port)?;
             let text = format!("node {node}'s {name} port follows from its id, and {}", held.what);
-            let fix = "end that process; two clusters of chronik-server need a network namespace each";
+            let fix =
+                "end that process; two clusters of chronik-server need a network namespace each";
             let cause = LikelyCause::known("fixed-port-taken", text, fix);
             Some(Finding::new(Severity::Error, cause))
         };
@@ -211,19 +213,23 @@ async fn check_arguments(program: &Path, node: NodeId, args: &[String]) -> Optio
         return None;
     }
     let commands: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    if let Some(old) = commands.iter().find(|arg| ["standalone", "all", "ingest"].contains(&arg.as_str()))
+    if let Some(old) =
+        commands.iter().find(|arg| ["standalone", "all", "ingest"].contains(&arg.as_str()))
         && !known(old)
     {
         return explain("unknown-subcommand", format!("has no subcommand {old:?}"));
     }
     let start = match args.first() {
-        Some(first) if known(first) => output(program, &[first, "--help"]).await.unwrap_or_default(),
+        Some(first) if known(first) => {
+            output(program, &[first, "--help"]).await.unwrap_or_default()
+        }
         _ => String::new(),
     };
-    let option = args.iter().filter_map(|arg| arg.strip_prefix("--")?.split('=').next()).find(|name| {
-        let option = format!("--{name}");
-        !general.contains(&option) && !start.contains(&option)
-    })?;
+    let option =
+        args.iter().filter_map(|arg| arg.strip_prefix("--")?.split('=').next()).find(|name| {
+            let option = format!("--{name}");
+            !general.contains(&option) && !start.contains(&option)
+        })?;
     explain("unknown-option", format!("has no option --{option}"))
 }
 
@@ -274,8 +280,11 @@ impl Recipe for Chronik {
             findings.extend(check_arguments(program, NodeId(1), &args).await);
         }
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for name in inherited.filter(|name| name.starts_with("CHRONIK_") && name != "CHRONIK_SERVER") {
-            let text = format!("the nodes inherit the variable {name}, which may overrule their files");
+        for name in
+            inherited.filter(|name| name.starts_with("CHRONIK_") && name != "CHRONIK_SERVER")
+        {
+            let text =
+                format!("the nodes inherit the variable {name}, which may overrule their files");
             let cause = LikelyCause::known("inherited-variable", text, format!("unset {name}"));
             findings.push(Finding::new(Severity::Warning, cause));
         }

@@ -36,8 +36,7 @@ pub(super) fn check(settings: &BTreeMap<String, String>) -> Result<(), DriverErr
             let text = format!("the setting {key} is the driver's own");
             return Err(DriverError::Settings(text));
         }
-        let lower = key.to_lowercase();
-        if ["password", "secret", "jaas"].iter().any(|word| lower.contains(word)) {
+        if perjury_secrets::is_secret_name(key) {
             let text = format!(
                 "the setting {key} holds a secret, which would end up in the run's folder; attach to a cluster that \
                  is configured elsewhere instead"

@@ -1,0 +1,10 @@
+import { chromium } from "@playwright/test";
+const [,, url, out, w="1280", h="900", full="1", dark=""] = process.argv;
+const b = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox","--disable-gpu"] });
+const p = await b.newPage({ viewport: { width: +w, height: +h }, colorScheme: dark ? "dark":"light" });
+p.on("console", m => m.type()==="error" && console.log("console:", m.text()));
+p.on("pageerror", e => console.log("pageerror:", String(e)));
+await p.goto(url); await p.waitForTimeout(2500);
+await p.screenshot({ path: out, fullPage: full==="1" });
+console.log(await p.evaluate(() => document.documentElement.scrollWidth - innerWidth));
+await b.close();
