@@ -1,13 +1,15 @@
 //! A report for people and for tools: terminal text, Markdown for tickets, JUnit XML, SARIF.
 //!
-//! Everything here works on the report alone: one that was read back from a store renders to the same bytes. Text that
-//! came from a cluster or a history is escaped where the format asks for it.
+//! All but [`explain()`], which quotes the history, work on the report alone: one that was read back from a store renders to
+//! the same bytes. Text that came from a cluster or a history is escaped where the format asks for it.
 
+mod explain;
 mod junit;
 mod markdown;
 mod sarif;
 mod text;
 
+pub use explain::explain;
 pub use junit::junit;
 pub use markdown::markdown;
 pub use sarif::sarif;

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod shrink;
 pub(crate) mod testbed;
 
 use std::process::ExitCode;
