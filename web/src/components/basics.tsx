@@ -2,7 +2,7 @@
 
 import type { AnchorHTMLAttributes, ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ApiError } from "../api/client";
+import { alone, type ApiError } from "../api/client";
 import type { Judgement, RunStatus } from "../api/types";
 import { copyText } from "../lib/clipboard";
 import { ago, integer, stamp } from "../lib/format";
@@ -151,6 +151,10 @@ export function Prose({ text }: { text: string }) {
   return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
 }
 
+/** The page to sign in on, which leads back here. */
+export const loginUrl = (): string =>
+  `/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`;
+
 /** What went wrong and what to change. */
 export function Problem({ error, retry }: { error: ApiError; retry?: () => void }) {
   return (
@@ -165,7 +169,12 @@ export function Problem({ error, retry }: { error: ApiError; retry?: () => void 
           <Prose text={error.hint} />
         </p>
       )}
-      {retry && (
+      {error.status === 401 && !alone && (
+        <Link class="button" href={loginUrl()}>
+          Sign in
+        </Link>
+      )}
+      {retry && error.status !== 401 && (
         <button type="button" class="button" onClick={retry}>
           Try again
         </button>
