@@ -77,6 +77,10 @@ impl std::str::FromStr for Format {
     }
 }
 
+/// The field of a header that names the foreign format from which a history was read, where its meaning depends on it: in
+/// logs of the etcd test a register holds nothing at first.
+pub const SOURCE: &str = "source";
+
 /// The files of a run directory or a Jepsen store directory that hold its history, the best first.
 pub fn candidates() -> &'static [&'static str] {
     &["history.jsonl", "history.edn", "history.txt"]
@@ -225,7 +229,11 @@ pub fn read_with(
             crate::edn::read_edn(source, name, options)
         }
         Format::JepsenTxt => text_log::read(source, name, false, options),
-        Format::EtcdLog => text_log::read(source, name, true, options),
+        Format::EtcdLog => {
+            let mut history = text_log::read(source, name, true, options)?;
+            history.header.other.insert(SOURCE.into(), format.as_str().into());
+            Ok(history)
+        }
         Format::ElleJson => elle_json::read(source, name, options),
         Format::Verifiable => verifiable::read(source, name, options),
     }

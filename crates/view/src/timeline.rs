@@ -1,8 +1,8 @@
 //! The run over time: latency points, rates, fault bands, leader changes.
 
-use crate::view::operation::{Op, client_operations};
-use crate::view::sample::{pick, quotas};
-use crate::view::world::{Band, Leader, Mark, World, world};
+use crate::operation::{Op, client_operations};
+use crate::sample::{pick, quotas};
+use crate::world::{Band, Leader, Mark, World, world};
 use perjury_history::{History, Kind};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ const RATE_STEPS: i64 = 240;
 
 /// One operation of the latency chart.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Point {
+pub struct Point {
     /// The index of its completion, or of its invocation when it has none.
     i: usize,
     /// When it was invoked, ns.
@@ -27,7 +27,7 @@ pub(crate) struct Point {
 
 /// How many operations completed within one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// The start of the step, ns.
     t: i64,
     ok: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Rate {
 
 /// The answer of the timeline route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// The time of the last event, ns.
     duration: i64,
     /// The window that the points and the rate cover, ns.
@@ -57,12 +57,7 @@ pub(crate) struct Timeline {
 
 /// Builds the timeline of the window from `from` to `to` (ns, closed) with at most `points` points. Bands, leader changes
 /// and marks are those of the whole run: they say where to look.
-pub(crate) fn timeline(
-    history: &History,
-    from: Option<i64>,
-    to: Option<i64>,
-    points: usize,
-) -> Timeline {
+pub fn timeline(history: &History, from: Option<i64>, to: Option<i64>, points: usize) -> Timeline {
     let duration = (0..history.len()).filter_map(|i| history.time(i)).max().unwrap_or(0).max(0);
     let from = from.unwrap_or(0).clamp(0, duration);
     let to = to.unwrap_or(duration).clamp(from, duration);

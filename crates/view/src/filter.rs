@@ -1,11 +1,11 @@
 //! Which operations a search wants.
 
-use crate::view::operation::{Op, rows};
+use crate::operation::{Op, rows};
 use perjury_history::{History, KeyId, Kind, MopRef, Process, Scalar, ValueId};
 
 /// Whose operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Who {
+pub enum Who {
     /// Clients': what is analysed.
     #[default]
     Clients,
@@ -17,7 +17,7 @@ pub(crate) enum Who {
 
 /// How they ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// With this completion.
     As(Kind),
     /// Not at all.
@@ -26,35 +26,42 @@ pub(crate) enum Ended {
 
 /// A search; what is absent does not restrict.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    pub(crate) who: Who,
-    pub(crate) f: Option<String>,
-    pub(crate) ended: Option<Ended>,
-    pub(crate) key: Option<String>,
-    pub(crate) offset: Option<i64>,
-    pub(crate) value: Option<String>,
+pub struct Filter {
+    /// Whose operations.
+    pub who: Who,
+    /// The function's name.
+    pub f: Option<String>,
+    /// How they ended.
+    pub ended: Option<Ended>,
+    /// A key that they touch.
+    pub key: Option<String>,
+    /// An offset that they touch.
+    pub offset: Option<i64>,
+    /// A value that they sent or polled.
+    pub value: Option<String>,
     /// A part of the error's code.
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
     /// Begun not before, ns.
-    pub(crate) since: Option<i64>,
+    pub since: Option<i64>,
     /// Begun not after, ns.
-    pub(crate) until: Option<i64>,
+    pub until: Option<i64>,
 }
 
 /// One page of a search.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) operations: Vec<Op>,
+pub struct Found {
+    /// The operations of the page, by their invocations.
+    pub operations: Vec<Op>,
     /// How many operations match in all.
-    pub(crate) total: usize,
+    pub total: usize,
     /// How many of them stand before this page.
-    pub(crate) before: usize,
+    pub before: usize,
     /// Where the next page begins.
-    pub(crate) next: Option<usize>,
+    pub next: Option<usize>,
 }
 
 /// The first `limit` operations from index `from` that match, and how many match in all.
-pub(crate) fn search(history: &History, filter: &Filter, from: usize, limit: usize) -> Found {
+pub fn search(history: &History, filter: &Filter, from: usize, limit: usize) -> Found {
     let matcher = Matcher::new(history, filter);
     let mut found = Found { operations: Vec::new(), total: 0, before: 0, next: None };
     for (op, process) in rows(history) {
@@ -149,7 +156,7 @@ impl<'a> Matcher<'a> {
 }
 
 /// What a text from a search field may stand for: an integer first, if it is one.
-pub(crate) fn looks(text: &str) -> Vec<Scalar> {
+pub fn looks(text: &str) -> Vec<Scalar> {
     let integer = text.parse::<i64>().ok().map(Scalar::Int);
     integer.into_iter().chain([Scalar::from(text)]).collect()
 }

@@ -1,7 +1,7 @@
 //! One key's log as the clients saw it: for each offset, who wrote what there and who read what.
 
-use crate::view::filter::looks;
-use crate::view::operation::{Op, client_operations};
+use crate::filter::looks;
+use crate::operation::{Op, client_operations};
 use perjury_history::{History, KeyId, Kind, MopRef, Process, Scalar};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ const READS_OF_OFFSET_MAX: usize = 64;
 
 /// Somebody put a value at an offset, or was told so.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Seen {
+pub struct Seen {
     /// The index of the operation's completion, or of its invocation when it has none.
     i: usize,
     process: Option<Process>,
@@ -27,7 +27,7 @@ pub(crate) struct Seen {
 
 /// One offset.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     offset: i64,
     writes: Vec<Seen>,
     reads: Vec<Seen>,
@@ -37,7 +37,7 @@ pub(crate) struct Row {
 
 /// A window of the log of one key.
 #[derive(Debug, PartialEq, Serialize)]
-pub(crate) struct LogView {
+pub struct LogView {
     key: Scalar,
     from: i64,
     to: i64,
@@ -49,7 +49,7 @@ pub(crate) struct LogView {
 }
 
 /// The offsets `from` to `to` (closed) of this key; `None` when the key is not in the history.
-pub(crate) fn log(history: &History, key: &str, from: i64, to: i64) -> Option<LogView> {
+pub fn log(history: &History, key: &str, from: i64, to: i64) -> Option<LogView> {
     let (scalar, id) =
         looks(key).into_iter().find_map(|s| Some((s.clone(), history.key_id(&s)?)))?;
     let mut window =

@@ -5,16 +5,16 @@ use serde::Serialize;
 
 /// Positions of an operation's rows. At least one is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Op {
+pub struct Op {
     /// The row that asked.
-    pub(crate) invoke: Option<usize>,
+    pub invoke: Option<usize>,
     /// The row that tells how it ended.
-    pub(crate) complete: Option<usize>,
+    pub complete: Option<usize>,
 }
 
 impl Op {
     /// The operation that row `i` belongs to. Rows of the nemesis and of the cluster stand alone.
-    pub(crate) fn of(history: &History, i: usize) -> Op {
+    pub fn of(history: &History, i: usize) -> Op {
         if history.kind(i) == Kind::Invoke {
             return Op { invoke: Some(i), complete: history.pair(i) };
         }
@@ -22,22 +22,22 @@ impl Op {
     }
 
     /// The position by which lists of operations are ordered: of the invocation, where there is one.
-    pub(crate) fn first(self) -> usize {
+    pub fn first(self) -> usize {
         self.invoke.or(self.complete).unwrap_or_default()
     }
 
     /// The row that says most: of the completion, where there is one.
-    pub(crate) fn row(self) -> usize {
+    pub fn row(self) -> usize {
         self.complete.or(self.invoke).unwrap_or_default()
     }
 
     /// When it began, in nanoseconds since the start of the run.
-    pub(crate) fn start(self, history: &History) -> Option<i64> {
+    pub fn start(self, history: &History) -> Option<i64> {
         history.time(self.first())
     }
 
     /// How long it took, in milliseconds, when both times are known.
-    pub(crate) fn latency_ms(self, history: &History) -> Option<f64> {
+    pub fn latency_ms(self, history: &History) -> Option<f64> {
         let (from, to) = (history.time(self.invoke?)?, history.time(self.complete?)?);
         #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 ns")]
         let ns = to.saturating_sub(from).max(0) as f64;
@@ -46,12 +46,12 @@ impl Op {
     }
 
     /// How it ended; one without completion counts as info, since it may have happened.
-    pub(crate) fn outcome(self, history: &History) -> Kind {
+    pub fn outcome(self, history: &History) -> Kind {
         self.complete.map_or(Kind::Info, |c| history.kind(c))
     }
 
     /// The key of its first micro-operation that names one.
-    pub(crate) fn first_key(self, history: &History) -> Option<String> {
+    pub fn first_key(self, history: &History) -> Option<String> {
         let keys = history.mops(self.row()).filter_map(|m| match m {
             MopRef::Send { key, .. } => Some(key),
             MopRef::Poll(poll) => poll?.groups().next().map(|g| g.key),
@@ -61,12 +61,12 @@ impl Op {
 }
 
 /// All client operations in the order of their invocations. Events without a process are clients' too.
-pub(crate) fn client_operations(history: &History) -> impl Iterator<Item = Op> + '_ {
+pub fn client_operations(history: &History) -> impl Iterator<Item = Op> + '_ {
     rows(history).filter(|(_, process)| process.is_none_or(Process::is_client)).map(|(op, _)| op)
 }
 
 /// Every operation, of clients, nemesis and cluster, with its process.
-pub(crate) fn rows(history: &History) -> impl Iterator<Item = (Op, Option<Process>)> + '_ {
+pub fn rows(history: &History) -> impl Iterator<Item = (Op, Option<Process>)> + '_ {
     (0..history.len()).filter_map(|i| {
         let op = Op::of(history, i);
         (op.first() == i).then(|| (op, history.process(i)))
@@ -75,7 +75,7 @@ pub(crate) fn rows(history: &History) -> impl Iterator<Item = (Op, Option<Proces
 
 /// An operation in its readable form.
 #[derive(Debug, Serialize)]
-pub(crate) struct OperationView {
+pub struct OperationView {
     invoke: Option<Event>,
     complete: Option<Event>,
     /// How many polled records were left out to keep the answer short.
@@ -90,7 +90,7 @@ fn is_zero(n: &usize) -> bool {
 
 impl OperationView {
     /// The rows of the operation, with at most `records_max` polled records.
-    pub(crate) fn of(history: &History, op: Op, records_max: usize) -> OperationView {
+    pub fn of(history: &History, op: Op, records_max: usize) -> OperationView {
         let invoke = op.invoke.map(|i| history.event(i));
         let mut complete = op.complete.map(|i| history.event(i));
         let hidden_records = complete.as_mut().map_or(0, |e| cut_records(e, records_max));

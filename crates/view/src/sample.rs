@@ -2,7 +2,7 @@
 
 /// How many of each class may be drawn, given how many there are, so that the sum is at most `total`: small classes are
 /// kept whole, large ones share what is left evenly.
-pub(crate) fn quotas(counts: &[usize], total: usize) -> Vec<usize> {
+pub fn quotas(counts: &[usize], total: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|c| (counts[*c], *c));
     let mut quotas = vec![0; counts.len()];
@@ -17,7 +17,7 @@ pub(crate) fn quotas(counts: &[usize], total: usize) -> Vec<usize> {
 
 /// Picks at most `quota` positions of a class in the order of time: of each of `quota / 2` equal stretches the first and
 /// the greatest, so that outliers stay and the density stays believable.
-pub(crate) fn pick(weights: &[f64], quota: usize) -> Vec<usize> {
+pub fn pick(weights: &[f64], quota: usize) -> Vec<usize> {
     if weights.len() <= quota {
         return (0..weights.len()).collect();
     }

@@ -10,18 +10,18 @@ const MARKS_MAX: usize = 5000;
 
 /// A fault from its injection to its healing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Band {
+pub struct Band {
     fault: u64,
     f: String,
     target: Value,
     nodes: Value,
     key: Value,
     /// When it was asked for, ns.
-    pub(crate) start: i64,
+    pub start: i64,
     /// When it was in place, ns.
     injected: Option<i64>,
     /// When it was healed, ns; the end of the history for one that never was.
-    pub(crate) end: i64,
+    pub end: i64,
     healed: bool,
     witnessed: Option<bool>,
     why: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Band {
 
 /// A change of a topic-partition's leader.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Leader {
+pub struct Leader {
     t: i64,
     topic: Value,
     partition: Value,
@@ -40,7 +40,7 @@ pub(crate) struct Leader {
 
 /// A named moment: a phase of the run, or a node that came or went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Mark {
+pub struct Mark {
     t: i64,
     kind: &'static str,
     label: String,
@@ -48,15 +48,18 @@ pub(crate) struct Mark {
 
 /// Everything that happened round the clients.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct World {
-    pub(crate) bands: Vec<Band>,
-    pub(crate) leaders: Vec<Leader>,
-    pub(crate) marks: Vec<Mark>,
+pub struct World {
+    /// Faults, by their beginning.
+    pub bands: Vec<Band>,
+    /// Changes of leaders, in order.
+    pub leaders: Vec<Leader>,
+    /// Phases, and nodes that came or went, in order.
+    pub marks: Vec<Mark>,
 }
 
 /// Reads the events of the nemesis and of the cluster. Events of another shape are passed over: histories of strangers
 /// have theirs.
-pub(crate) fn world(history: &History, end: i64) -> World {
+pub fn world(history: &History, end: i64) -> World {
     let mut world = World::default();
     let mut open: BTreeMap<u64, Band> = BTreeMap::new();
     for i in 0..history.len() {
