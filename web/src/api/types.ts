@@ -196,10 +196,10 @@ export interface Estimate {
 
 export interface Trend extends Estimate {
   name: string;
-  points: { id: string; started: string | null; verdict: string | null }[];
+  points: { id: string; started?: string | null; started_ms?: number; verdict: string | null }[];
   /** Runs without a verdict that says anything: unknown, interrupted. */
   flakes: number;
-  by_version: ({ version: string } & Estimate)[];
+  by_version: ({ version: string | null } & Estimate)[];
 }
 
 export interface Comparison {
