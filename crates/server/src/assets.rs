@@ -91,7 +91,9 @@ mod tests {
         for page in pages.into_iter().chain(["campaigns", "campaigns/new", "compare", "login"]) {
             assert!(is_page(page), "{page:?}");
         }
-        for other in ["favicon.ico", "runs/a", "runs/a/b/c", "campaigns/a/b", "assets/x.js", "etc/passwd"] {
+        for other in
+            ["favicon.ico", "runs/a", "runs/a/b/c", "campaigns/a/b", "assets/x.js", "etc/passwd"]
+        {
             assert!(!is_page(other), "{other:?}");
         }
     }
