@@ -157,9 +157,11 @@ function ExampleItem({ name, at, example }: { name: string; at: number; example:
   const item = useRef<HTMLLIElement>(null);
   const chosen = place.value.anomaly;
   const isOpen = chosen?.name === name && chosen.example === at;
+  const drawn = useRun().timeline !== null;
   useEffect(() => {
+    // Once more when the charts above have taken their room: a link leads to the case, not to where it was.
     if (isOpen) item.current?.scrollIntoView({ block: "nearest" });
-  }, [isOpen]);
+  }, [isOpen, drawn]);
   const id = `anomaly-${name}-${at}`;
   return (
     <li class={isOpen ? "example example-open" : "example"} ref={item}>
