@@ -226,7 +226,9 @@ export interface PlanProblem {
 export interface PlanCheck {
   ok: boolean;
   errors: PlanProblem[];
-  runs: { name: string; summary: string }[];
+  runs: { name: string; summary: string; seed?: Scalar | null }[];
+  /** How many runs there are, also when not all are named. */
+  total?: number;
 }
 
 export type CampaignState = "queued" | "running" | "paused" | "cancelled" | "done" | "interrupted";
@@ -295,4 +297,6 @@ export interface Session {
   /** No token exists yet and the server listens on loopback alone: whoever reaches it may do everything. */
   open: boolean;
   csrf: string | null;
+  /** The one run that a share link shows; nothing else may be asked. */
+  only?: string | null;
 }
