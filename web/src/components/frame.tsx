@@ -166,7 +166,7 @@ export function Frame({
             Perjury
           </Link>
         )}
-        {!alone && <Pages />}
+        {!alone && !session.value?.only && <Pages />}
         <nav class="crumbs" aria-label="Breadcrumbs">
           {crumbs}
         </nav>
@@ -187,7 +187,9 @@ export function Frame({
       <main id="main" tabIndex={-1}>
         {onlyReads() && (
           <p class="notice" role="note">
-            You see these pages read only: nothing can be started, changed or deleted with this link or token.
+            {session.value?.only
+              ? "You see this run by a link that was shared with you: it can be read, and nothing else."
+              : "You see these pages read only: nothing can be started, changed or deleted with this token."}
           </p>
         )}
         {children}

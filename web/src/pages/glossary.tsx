@@ -10,6 +10,12 @@ import { plural } from "../lib/format";
 import { place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 
+const GROUPS: Record<string, string> = {
+  queue: "Logs and queues, by Jepsen’s names",
+  transactions: "Transactions, by Elle’s names",
+  promises: "Other promises, by Perjury’s own names",
+};
+
 export function GlossaryPage() {
   const { data, error, loading, reload } = useFetch("glossary", (s) => api.glossary(s));
   const [search, setSearch] = useState("");
@@ -57,7 +63,7 @@ export function GlossaryPage() {
             </nav>
             {groups.map((group) => (
               <section key={group} aria-label={group}>
-                <h2 class="group-title">{group}</h2>
+                <h2 class="group-title">{GROUPS[group] ?? group}</h2>
                 {shown
                   .filter((a) => a.group === group)
                   .map((a) => (
