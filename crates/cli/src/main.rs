@@ -40,6 +40,8 @@ enum Command {
     Check(commands::check::Args),
     /// Cut an invalid history down to the few operations that show why.
     Shrink(commands::shrink::Args),
+    /// Write a history in another form: JSONL, Jepsen's EDN, Parquet.
+    Convert(commands::convert::Args),
     /// The main job twice, on a correct cluster and on one with a bug, then the pages.
     Demo(commands::demo::Args),
     /// Make a simulated history whose truth is known, right or with chosen defects.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
         Command::Shrink(shrink) => commands::shrink::run(&shrink, args.quiet),
+        Command::Convert(convert) => commands::convert::run(&convert),
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),

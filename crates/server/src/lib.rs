@@ -21,7 +21,6 @@ mod error;
 mod histories;
 mod routes;
 mod security;
-mod view;
 
 use axum::Router;
 use axum::http::StatusCode;

@@ -95,12 +95,15 @@ impl RunDir {
         self.write_json(&self.report_path(), report)
     }
 
-    /// Writes `plan.json` in one step.
+    /// Writes `plan.json` in one step, without the secrets that client properties may hold.
     ///
     /// # Errors
     /// As [`RunDir::write_report`].
     pub fn write_plan(&self, plan: &impl Serialize) -> Result<(), StoreError> {
-        self.write_json(&self.plan_path(), plan)
+        let path = self.plan_path();
+        let plan = serde_json::to_value(plan)
+            .map_err(|source| StoreError::Json { path: path.clone(), source })?;
+        self.write_json(&path, &perjury_secrets::clean(plan))
     }
 
     /// Says that this process writes the run from now on.
@@ -295,6 +298,15 @@ mod tests {
         let listed: Vec<String> = run.files().into_iter().map(|f| f.path).collect();
         assert_eq!(listed, ["history.jsonl", "nodes/1/stdout.log"]);
         assert!(run.node_dir("../x").is_err());
+    }
+
+    #[test]
+    fn a_password_among_the_client_properties_never_reaches_the_plan() {
+        let (dir, run) = run();
+        let plan = serde_json::json!({"client": {"properties": {"sasl.password": "hunter2"}}});
+        run.write_plan(&plan).unwrap();
+        let text = fs::read_to_string(dir.path().join("plan.json")).unwrap();
+        assert!(text.contains("sasl.password") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

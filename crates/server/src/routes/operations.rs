@@ -3,12 +3,12 @@
 use crate::AppState;
 use crate::error::ApiError;
 use crate::routes::params::{Asked, InRun, commas, given};
-use crate::view::filter::{Ended, Filter, Who, search};
-use crate::view::log::{LogView, log as build_log};
-use crate::view::operation::{Op, OperationView};
 use axum::Json;
 use axum::extract::State;
 use perjury_history::{History, Kind, Process};
+use perjury_view::filter::{Ended, Filter, Who, search};
+use perjury_view::log::{LogView, log as build_log};
+use perjury_view::operation::{Op, OperationView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;

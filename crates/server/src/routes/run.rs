@@ -3,10 +3,10 @@
 use crate::AppState;
 use crate::error::ApiError;
 use crate::routes::params::{Asked, InRun};
-use crate::view::timeline::{Timeline, timeline as build};
 use axum::Json;
 use axum::extract::State;
 use perjury_store::{FileEntry, RunSummary};
+use perjury_view::timeline::{Timeline, timeline as build};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
