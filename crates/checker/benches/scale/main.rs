@@ -1,7 +1,9 @@
-//! Throughput and peak memory of reading and checking generated queue histories, by size.
+//! Throughput and peak memory of reading and checking generated histories on one core, by size and form.
 //!
-//! Each size runs in a process of its own, so that its peak memory is its own. The closing line fits time = c · nᵏ over
-//! all sizes. Arguments: the sizes in operations; 10⁴, 10⁵ and 10⁶ when absent.
+//! A queue history of each size (about 13 polled records an operation, as a final phase on every thread leaves them) is
+//! made once, checked in memory, and written in every form; then each form is read and checked in a process of its own,
+//! so that its peak memory is its own. The closing lines fit time = c · nᵏ over all sizes, and decide linearizability of
+//! a log and of a register. Arguments: the sizes in operations.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(
     clippy::disallowed_methods,
@@ -9,100 +11,78 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
-use perjury_checker::{Options, check};
-use perjury_history::jsonl::{self, ReadOptions};
-use perjury_sim::generate;
-use std::process::Command;
-use std::time::Instant;
+mod child;
+mod objects;
 
-const CHILD: &str = "--one-size";
-const MIB: f64 = 1024.0 * 1024.0;
+use child::Measured;
+use std::error::Error;
+use std::path::Path;
 
-fn main() {
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
+
+fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    if let [flag, size] = args.as_slice()
-        && flag == CHILD
-    {
-        one(size.parse().unwrap_or(0));
-        return;
+    if let Some(words) = child::words(&args) {
+        return child::run(words);
     }
-    let mut sizes: Vec<u64> = args.iter().filter_map(|a| a.parse().ok()).collect();
-    if sizes.is_empty() {
-        sizes = vec![10_000, 100_000, 1_000_000];
-    }
-    println!(
-        "| operations | polled records | JSONL MiB | read s | check s | operations/s | peak MiB | peak ÷ file |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    let mut points = Vec::new();
-    for size in sizes {
-        let Ok(this) = std::env::current_exe() else { return };
-        let Ok(output) = Command::new(this).args([CHILD, &size.to_string()]).output() else {
-            return;
-        };
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let figures: Vec<f64> = text.split_whitespace().filter_map(|w| w.parse().ok()).collect();
-        let [operations, records, bytes, read, checked, peak] = figures.as_slice() else {
-            println!("| {size} | no result: {} |", String::from_utf8_lossy(&output.stderr).trim());
-            continue;
-        };
-        println!(
-            "| {operations} | {records} | {:.0} | {read:.2} | {checked:.2} | {:.0} | {:.0} | {:.1} |",
-            bytes / MIB,
-            operations / (read + checked),
-            peak / MIB,
-            peak / bytes
-        );
-        points.push((operations.ln(), checked.max(1e-6).ln()));
-    }
-    if let Some(exponent) = slope(&points) {
-        println!("\ncheck time grows as n^{exponent:.2} over these sizes");
-    }
+    let sizes = args.iter().map(|a| a.parse()).collect::<Result<Vec<u64>, _>>()?;
+    let folder = std::env::temp_dir().join(format!("perjury-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let done = tables(&sizes, &folder);
+    // Whatever happened, nothing is left behind.
+    std::fs::remove_dir_all(&folder)?;
+    done
 }
 
-/// Generates, writes and forgets a history of this size, then reads and checks it.
-fn one(operations: u64) {
-    let mut file = Vec::new();
-    {
-        let (history, _) = generate(&perjury_sim::Options::sized(operations, 1));
-        if jsonl::write(&history, &mut file).is_err() {
-            return;
+fn tables(sizes: &[u64], folder: &Path) -> Result<(), Box<dyn Error>> {
+    println!(
+        "| operations | polled records | from | file MiB | read s | check s | operations/s | peak MiB | peak ÷ file |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let (mut memory, mut native) = (Vec::new(), Vec::new());
+    for size in sizes {
+        let made = child::make(*size, folder)?;
+        println!("{}", made.row("memory"));
+        memory.push((made.operations.ln(), made.check_s.max(1e-6).ln()));
+        for form in child::FORMS {
+            let measured = child::measure(form, folder)?;
+            println!("{}", measured.row(form));
+            if form == "jsonl" {
+                native.push((measured.operations.ln(), measured.total().max(1e-6).ln()));
+            }
         }
     }
-    let path = std::env::temp_dir().join(format!("perjury-bench-{}.jsonl", std::process::id()));
-    let written = std::fs::write(&path, &file);
-    let bytes = file.len();
-    drop(file);
-    reset_peak();
-    let began = Instant::now();
-    let history = written.ok().and_then(|()| std::fs::File::open(&path).ok()).and_then(|file| {
-        jsonl::read(
-            std::io::BufReader::with_capacity(1 << 20, file),
-            "bench",
-            &ReadOptions::default(),
+    for (what, points) in [("the check in memory", memory), ("JSONL to report", native)] {
+        if let Some(exponent) = slope(&points) {
+            println!("\n{what} grows as n^{exponent:.2} over these sizes");
+        }
+    }
+    objects::table(sizes.iter().copied().max().unwrap_or(0).min(1_000_000));
+    Ok(())
+}
+
+impl Measured {
+    fn total(&self) -> f64 {
+        self.read_s + self.check_s
+    }
+
+    /// A row of the table. In memory there is no file, and the peak would be that of generating.
+    fn row(&self, form: &str) -> String {
+        let (operations, records, check) = (self.operations, self.records, self.check_s);
+        let rate = operations / self.total().max(1e-6);
+        if self.bytes == 0.0 {
+            return format!(
+                "| {operations} | {records} | {form} | – | – | {check:.2} | {rate:.0} | – | – |"
+            );
+        }
+        format!(
+            "| {operations} | {records} | {form} | {:.0} | {:.2} | {check:.2} | {rate:.0} | {:.0} | {:.1} |",
+            self.bytes / MIB,
+            self.read_s,
+            self.peak / MIB,
+            self.peak / self.bytes
         )
-        .ok()
-    });
-    let read = began.elapsed().as_secs_f64();
-    let _ = std::fs::remove_file(&path);
-    let Some(history) = history else { return };
-    let began = Instant::now();
-    let report = check(&history, &Options::default());
-    let checked = began.elapsed().as_secs_f64();
-    println!("{} {} {bytes} {read} {checked} {}", report.operations, history.records_len(), peak());
-}
-
-/// Lets the kernel count the peak anew, so that generating does not count.
-fn reset_peak() {
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// The peak resident memory in bytes, from `/proc/self/status`; 0 where there is none.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
-        .map_or(0, |kib| kib * 1024)
+    }
 }
 
 /// The least-squares slope of y over x.
