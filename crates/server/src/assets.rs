@@ -36,10 +36,15 @@ pub(crate) fn are_built() -> bool {
     Pages::get(INDEX).is_some_and(|f| !f.data.windows(MARK.len()).any(|w| w == MARK))
 }
 
-/// Whether the script has a page for this path: the list, and `/runs/{name}/{time}`.
+/// Whether the script has a page for this path.
 fn is_page(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    matches!(parts.as_slice(), [""] | ["index.html"] | ["runs"] | ["runs", _, _])
+    matches!(
+        parts.as_slice(),
+        ["" | "index.html" | "runs" | "campaigns" | "compare" | "glossary" | "login"]
+            | ["campaigns", _]
+            | ["runs", _, _]
+    )
 }
 
 fn answer(status: StatusCode, path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
@@ -81,7 +86,8 @@ mod tests {
 
     #[test]
     fn pages_are_told_from_unknown_paths() {
-        for page in ["", "runs/a/20261123T120431.207Z", "runs/a/t/", "index.html"] {
+        for page in ["", "runs/a/20261123T120431.207Z", "runs/a/t/", "index.html", "campaigns/new"]
+        {
             assert!(is_page(page), "{page:?}");
         }
         for other in ["favicon.ico", "runs/a", "runs/a/b/c", "assets/x.js", "etc/passwd"] {

@@ -1,11 +1,14 @@
 //! One file a subcommand.
 
+pub(crate) mod campaign;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod testbed;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 
