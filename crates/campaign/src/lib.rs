@@ -12,6 +12,7 @@ mod execute;
 mod executor;
 mod judge;
 mod matrix;
+mod named;
 mod plan;
 mod queue;
 mod salvage;
@@ -25,6 +26,7 @@ pub use matrix::{
     CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
+pub use named::{NAMED_PLANS, NamedPlan};
 pub use plan::{ClusterPlan, RunPlan};
 pub use queue::{Change, Queue, Until};
 pub use salvage::{Ending, SalvageError, salvage};

@@ -46,7 +46,17 @@ enum Command {
     Demo(commands::demo::Args),
     /// Make a simulated history whose truth is known, right or with chosen defects.
     Generate(commands::generate::Args),
-    /// Serve the runs of a store as pages.
+    /// Many runs from one plan file: queued, paused, resumed, cancelled.
+    Campaign(commands::campaign::Args),
+    /// Run exactly the plan of a run again.
+    Replay(commands::store::Replay),
+    /// Make the index of a store anew from its run directories.
+    Reindex(commands::store::Reindex),
+    /// Delete old runs; never one that broke a promise.
+    Prune(commands::store::Prune),
+    /// Make, list and revoke tokens for the server.
+    Token(commands::token::Args),
+    /// Serve the runs of a store as pages, and make the runs of its campaigns.
     Serve(commands::serve::Args),
     /// The embedded Kafka-compatible cluster.
     Testbed(commands::testbed::Args),
@@ -72,6 +82,11 @@ fn main() -> ExitCode {
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),
+        Command::Campaign(campaign) => commands::campaign::run(campaign, args.quiet),
+        Command::Replay(replay) => commands::store::replay(&replay, args.quiet),
+        Command::Reindex(reindex) => commands::store::reindex(&reindex),
+        Command::Prune(prune) => commands::store::prune(&prune),
+        Command::Token(token) => commands::token::run(&token),
         Command::Testbed(testbed) => commands::testbed::run(testbed),
         Command::Guard => commands::guard(),
     };

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub(crate) mod campaign;
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod demo;
@@ -7,7 +8,9 @@ pub(crate) mod generate;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod shrink;
+pub(crate) mod store;
 pub(crate) mod testbed;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 

@@ -155,6 +155,18 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
     execute(args, quiet).map(exit::of)
 }
 
+/// As `perjury run` with these words after its own name.
+pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<ExitCode> {
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
+    }
+    let parsed =
+        <Parsed as clap::Parser>::try_parse_from(words).map_err(|e| usage(e.to_string()))?;
+    run(parsed.args, quiet)
+}
+
 /// The resolved plan, checked.
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
