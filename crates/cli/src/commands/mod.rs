@@ -2,10 +2,14 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod evidence;
 pub(crate) mod generate;
+pub(crate) mod keygen;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod testbed;
+pub(crate) mod ticket;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 
