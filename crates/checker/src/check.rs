@@ -230,7 +230,7 @@ pub(crate) fn record(
             0,
             format!(
                 "Every case has a legal explanation (weaker acknowledgements, a seek or a rebalance, a value that \
-                 stands at several offsets). The rule: {}",
+                 stands at several offsets, an answer of a former leader). The rule: {}",
                 rule.rule
             ),
         ),

@@ -11,7 +11,10 @@
 //!   `phantom-read`, `corrupt-record`.
 //! - *Isolation*: `G1a`, `precommitted-read`, `early-read`, and cycles among operations.
 //! - *Order*: `poll-skip`, `nonmonotonic-poll`, `nonmonotonic-send`, their `int-` forms, `realtime-order`.
-//! - *Progress*: `unseen`, `availability-gap`, `slow-election`, `never-recovered`, `stuck-client`.
+//! - *Groups and transactional ids*: `commit-regression`, `skipped-past-commit`, `redelivery-outside-window`,
+//!   `double-ownership`, `zombie-write`, `exactly-once-violation`; ends of logs: `offset-regression`.
+//! - *Progress*: `unseen`, `availability-gap`, `slow-election`, `never-recovered`, `stuck-client`,
+//!   `hanging-transaction`.
 //!
 //! Names that Jepsen's `tests.kafka` knows have its definitions exactly; the others are ours. [`glossary`] explains each.
 //!
@@ -59,6 +62,7 @@ mod general;
 pub mod graph;
 pub(crate) mod index;
 pub mod linear;
+pub(crate) mod observed;
 mod options;
 pub(crate) mod par;
 pub mod render;

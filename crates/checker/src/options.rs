@@ -86,6 +86,8 @@ pub struct Budgets {
     pub recovery_ms: Option<u64>,
     /// The longest time for which an operation may stay open. Default for listing: 60,000.
     pub stuck_ms: Option<u64>,
+    /// The longest time for which a transaction may stay open, `transaction.timeout.ms`. Default for listing: 60,000.
+    pub transaction_ms: Option<u64>,
 }
 
 /// What a caller chooses. The defaults are right for a native history.

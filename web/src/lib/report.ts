@@ -301,6 +301,27 @@ export function headlineParts(headline: string): string[] {
   return lead === undefined ? [] : [lead.charAt(0).toUpperCase() + lead.slice(1), ...rest];
 }
 
+/** Cases that most likely have one cause: on the same topic-partition, next to the same fault. */
+export interface Fold {
+  /** Positions of the cases among the examples; the first stands for all. */
+  members: number[];
+  label: string;
+}
+
+export function foldsOf(examples: Example[]): Fold[] {
+  const folds = new Map<string, Fold>();
+  examples.forEach((e, i) => {
+    // A case that names neither place nor fault has nothing to be folded by.
+    const alike = e.key === null && e.fault === null ? `alone ${i}` : `${e.key} ${e.fault}`;
+    const where = e.key === null ? "" : `on ${e.key}`;
+    const when = e.fault === null ? "" : `next to fault ${e.fault}`;
+    const fold = folds.get(alike) ?? { members: [], label: [where, when].filter(Boolean).join(", ") };
+    fold.members.push(i);
+    folds.set(alike, fold);
+  });
+  return [...folds.values()];
+}
+
 /** All examples in the order of the page, for stepping through them. */
 export const steps = (report: Report): { name: string; example: number }[] =>
   report.anomalies.flatMap((a) => a.examples.map((_, example) => ({ name: a.name, example })));

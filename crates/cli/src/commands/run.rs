@@ -8,7 +8,7 @@ use anyhow::Result;
 use perjury_campaign::{CampaignError, ClusterPlan, RunPlan, Say};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
-use perjury_store::Store;
+use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
@@ -81,6 +81,12 @@ pub(crate) struct Args {
     client: ClientArgs,
     #[command(flatten)]
     judging: Judging,
+    /// The directory that was made for this run, NAME/TIME in the store.
+    #[arg(long, hide = true, requires = "plan")]
+    into: Option<RunId>,
+    /// End early when standard input is closed: whoever started this run is gone.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
     /// Print the resolved plan and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -179,7 +185,11 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
                 on_signal.cancel();
             }
         });
-        perjury_campaign::run(&plan, &store, &this, &options, &stop, &say).await
+        if args.until_stdin_closes {
+            stop_when_stdin_closes(stop.clone());
+        }
+        let into = args.into.as_ref();
+        perjury_campaign::run(&plan, &store, into, &this, &options, &stop, &say).await
     });
     match finished {
         Ok(finished) => {
@@ -195,6 +205,16 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Reads standard input to its end on a thread of its own: the end comes when the last holder of the other side is gone,
+/// also when it was killed.
+fn stop_when_stdin_closes(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    });
 }
 
 fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
