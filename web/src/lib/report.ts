@@ -322,6 +322,16 @@ export function foldsOf(examples: Example[]): Fold[] {
   return [...folds.values()];
 }
 
+/** The case that is open on the page, else the first of the worst anomaly. */
+export function currentCase(
+  report: Report,
+  open: { name: string; example: number } | null,
+): { anomaly: Anomaly; example: Example } | null {
+  const anomaly = report.anomalies.find((a) => a.name === open?.name) ?? report.anomalies[0];
+  const example = anomaly?.examples[anomaly.name === open?.name ? open.example : 0];
+  return anomaly && example ? { anomaly, example } : null;
+}
+
 /** All examples in the order of the page, for stepping through them. */
 export const steps = (report: Report): { name: string; example: number }[] =>
   report.anomalies.flatMap((a) => a.examples.map((_, example) => ({ name: a.name, example })));
