@@ -38,6 +38,8 @@ enum Command {
     Run(Box<commands::run::Args>),
     /// Judge a recorded history: a file, a run directory, or - for standard input.
     Check(commands::check::Args),
+    /// Write a history in another form: JSONL, Jepsen's EDN, Parquet.
+    Convert(commands::convert::Args),
     /// The main job twice, on a correct cluster and on one with a bug, then the pages.
     Demo(commands::demo::Args),
     /// Make a simulated history whose truth is known, right or with chosen defects.
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
+        Command::Convert(convert) => commands::convert::run(&convert),
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use perjury_checker::Options;
 use perjury_checker::linear::{Budget, Exhausted, Limits};
 use perjury_history::formats::{self, Format};
-use perjury_history::{History, SubVia};
+use perjury_history::{History, ReadOptions, SubVia, parquet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
 }
 
 /// Reads the history that a path means.
-fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
+pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
     if path == Path::new("-") {
         let history = formats::read_any(std::io::stdin().lock(), "standard input", format);
         return Ok((history.map_err(|e| usage(e.to_string()))?, path.into()));
@@ -120,8 +120,14 @@ fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
     let file = find(path)?;
     let open =
         File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
-    let reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open));
-    let history = formats::read_any(reader, &file.display().to_string(), format);
+    let name = file.display().to_string();
+    let mut reader = BufReader::with_capacity(1 << 20, open);
+    let begins = reader.fill_buf().map_or(&[][..], |first| first);
+    let history = match format.or_else(|| formats::detect(begins, &name)) {
+        // From a file it is read place by place, not taken in whole.
+        Some(Format::Parquet) => parquet::read(reader.into_inner(), &name, &ReadOptions::default()),
+        format => formats::read_any(reader, &name, format),
+    };
     Ok((history.map_err(|e| usage(e.to_string()))?, file))
 }
 

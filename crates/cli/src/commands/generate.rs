@@ -1,8 +1,8 @@
 //! `perjury generate`: simulated histories whose truth is known.
 
+use crate::commands::convert::Form;
 use crate::exit::usage;
 use anyhow::{Context, Result};
-use perjury_history::{edn, jsonl};
 use perjury_sim::{Defect, Options, Truth};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -45,14 +45,6 @@ enum Shape {
     Sized,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Form {
-    /// Our own JSONL.
-    Jsonl,
-    /// Jepsen's history.edn.
-    JepsenEdn,
-}
-
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.list_defects {
         for defect in Defect::ALL {
@@ -70,18 +62,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let defects =
         defects.map_err(|e| usage(format!("--defect: {e}; --list-defects names them")))?;
     let (history, truth) = perjury_sim::generate(&Options { defects, ..base });
-    let mut out: Box<dyn Write> = match &args.out {
+    let out: Box<dyn Write + Send> = match &args.out {
         Some(path) => Box::new(BufWriter::new(
             File::create(path)
                 .map_err(|e| usage(format!("cannot write {}: {e}", path.display())))?,
         )),
-        None => Box::new(BufWriter::new(std::io::stdout().lock())),
+        None => Box::new(BufWriter::new(std::io::stdout())),
     };
-    let written = match args.format {
-        Form::Jsonl => jsonl::write(&history, &mut out),
-        Form::JepsenEdn => edn::write_edn(&history, &mut out),
-    };
-    match written.and_then(|()| out.flush()) {
+    match args.format.write(&history, out) {
         // The reader of a pipe has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         other => other.context("cannot write the history")?,
