@@ -6,6 +6,7 @@
 mod execute;
 mod judge;
 mod plan;
+mod preflight;
 
 pub use execute::{CampaignError, Finished, Say, run};
 pub use judge::{JudgeError, judge_file, with_reason};

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+mod faults;
 pub(crate) mod generate;
 pub(crate) mod run;
 pub(crate) mod serve;
