@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod evidence;
+pub(crate) mod faults;
 pub(crate) mod generate;
 pub(crate) mod keygen;
 pub(crate) mod run;
