@@ -42,6 +42,7 @@ test("it shows the run from the disk, without any request", async ({ page, conte
 
   await page.getByRole("searchbox", { name: "Search operations" }).fill("f:poll type:ok");
   await expect(page.locator(".ops tbody tr td:nth-child(5)").first()).toHaveText("poll");
+  await expect(page.locator("#take-away")).toContainText("5ea1ed");
   await expect(page.getByRole("link", { name: "Campaigns" })).toHaveCount(0);
   await expect(page.getByRole("link", { name: "Download the evidence" })).toHaveCount(0);
   await expectAccessibleInBoth(page);

@@ -121,8 +121,10 @@ pub async fn run(
     say.say(&format!("run     {}", dir.path().display()));
     say.say(&format!("seed    {}", plan.worker.seed));
     let context = RunContext::new(dir.path().into(), origin)
-        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] });
-    let driver = match drivers::driver(&plan.cluster, &plan.worker.client, this, context, say).await {
+        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] })
+        .with_placement(plan.cluster.placement);
+    let driver = match drivers::driver(&plan.cluster, &plan.worker.client, this, context, say).await
+    {
         Ok(driver) => driver,
         Err(error) => {
             dir.mark_interrupted(Utc::now(), &error.to_string())?;
@@ -135,6 +137,7 @@ pub async fn run(
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| format!("{}; to fix: {}", finding.what, finding.fix))
+        .chain(crate::preflight::refused_faults(plan, driver.as_ref()))
         .collect();
     if !problems.is_empty() {
         dir.mark_interrupted(Utc::now(), &problems.join("; "))?;
@@ -142,7 +145,8 @@ pub async fn run(
     }
     let header = header(plan, started, driver.as_ref());
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
-    let cluster = Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
+    let cluster =
+        Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
     let cut = record(plan, &cluster, &recorder, stop, say).await.err();
     say.say("ending the cluster");
     cluster.shutdown().await;

@@ -15,7 +15,9 @@ mod failover;
 mod forming;
 mod judge;
 mod matrix;
+mod named;
 mod plan;
+mod preflight;
 mod queue;
 mod salvage;
 mod settings;
@@ -30,6 +32,7 @@ pub use matrix::{
     CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
+pub use named::{NAMED_PLANS, NamedPlan};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
 pub use salvage::{Ending, SalvageError, salvage};

@@ -1,5 +1,6 @@
 //! The plan of one run: the cluster, and everything that operations and faults follow from.
 
+use perjury_cluster::Placement;
 use perjury_worker::plan::{FaultKind, Target, WorkerPlan};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub struct ClusterPlan {
     /// Whether faults may be injected into a cluster that was not started here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// Where the nodes live, which decides what can be done to them.
+    #[serde(default)]
+    pub placement: Placement,
     /// How long the cluster may take to form, in milliseconds.
     pub formation_limit_ms: u64,
 }
@@ -58,6 +62,7 @@ impl ClusterPlan {
             bootstrap: None,
             layout: None,
             own: false,
+            placement: Placement::default(),
             formation_limit_ms: Self::formation_limit_ms(driver),
         }
     }

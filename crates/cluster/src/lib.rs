@@ -27,17 +27,23 @@
 
 mod clock;
 mod cluster;
+mod cluster_faults;
+mod deed;
 mod diagnosis;
 mod driver;
 mod events;
+mod fault;
 mod formation;
 mod local;
 mod logs;
 mod node;
 mod observer;
+mod placed;
+mod placement;
 mod process;
 mod signal;
 mod sync;
+mod tool;
 mod view;
 mod witness;
 
@@ -45,8 +51,12 @@ pub mod compare;
 pub mod doctor;
 pub mod drivers;
 pub mod guard;
+pub mod net;
+pub mod planes;
+pub mod privileges;
 pub mod probe;
 pub mod procfs;
+pub mod proxy;
 pub mod targets;
 pub mod undo;
 
@@ -55,6 +65,7 @@ pub use cluster::{Cluster, ClusterOptions, TopicError};
 pub use diagnosis::{LikelyCause, PortEvidence, Symptoms, explain_exit};
 pub use driver::{Driver, DriverError, NodeStatus, RunState};
 pub use events::{ClusterEvent, ClusterEventKind, Election, EventBus};
+pub use fault::{FaultKind, FaultSettings, FaultSpec, Plane, Sight};
 pub use formation::{Formation, FormationError, FormationStep, NodeProgress};
 pub use guard::GuardCommand;
 pub use local::{LocalProcesses, RunContext};
@@ -62,10 +73,12 @@ pub use logs::{
     LogCapture, LogLevel, LogRing, LogStream, MilestoneReader, log_level, prefixed, without_colour,
 };
 pub use node::NodeId;
+pub use placement::{DISK_MIB, Placement};
 pub use probe::{ClusterMetadata, KafkaProbe, MetadataProbe};
 pub use process::{ManagedProcess, ProcessSpec, SpawnError};
 pub use procfs::{ExitInfo, ProcessIdentity};
 pub use signal::{Delivery, ProcessSignal, SignalError, send};
 pub use targets::{Target, TargetError};
+pub use tool::ToolError;
 pub use view::ClusterView;
-pub use witness::{FaultKind, FaultWitness, PeerView, PortObservation, PortState};
+pub use witness::{FaultWitness, PeerView, PortObservation, PortState};

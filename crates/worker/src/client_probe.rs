@@ -74,7 +74,8 @@ impl MetadataProbe for ClientProbe {
         for (name, value) in &topic.configs {
             wanted = wanted.set(name, value);
         }
-        let options = AdminOptions::new().operation_timeout(Some(limit)).request_timeout(Some(limit));
+        let options =
+            AdminOptions::new().operation_timeout(Some(limit)).request_timeout(Some(limit));
         let done = admin.create_topics([&wanted], &options).await;
         match done.map_err(|error| malformed(address, &error))?.into_iter().next() {
             Some(Err((_, code))) => Err(ProbeError::Refused {
@@ -122,5 +123,11 @@ fn converted(metadata: &Metadata) -> ClusterMetadata {
     partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     // Any broker answers for its controller, which librdkafka does not pass on; the first broker stands in for it.
     let controller = brokers.first().map(|broker| broker.id);
-    ClusterMetadata { cluster_id: None, controller, brokers, partitions, topic_errors: BTreeMap::new() }
+    ClusterMetadata {
+        cluster_id: None,
+        controller,
+        brokers,
+        partitions,
+        topic_errors: BTreeMap::new(),
+    }
 }

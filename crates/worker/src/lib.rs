@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod client_probe;
+pub mod faults;
 pub mod generator;
 pub mod nemesis;
 pub mod observe;

@@ -30,10 +30,14 @@ pub enum PropertyError {
         why: String,
     },
     /// A secret was given in the open.
-    #[error("the property {0} is a secret: give it as {0}=env:NAME or {0}=file:PATH, or in a --command-config file")]
+    #[error(
+        "the property {0} is a secret: give it as {0}=env:NAME or {0}=file:PATH, or in a --command-config file"
+    )]
     OpenSecret(String),
     /// This program has no TLS.
-    #[error("{0} needs TLS, which this perjury was built without: build it with `cargo build --features tls` (needs libssl-dev and pkg-config)")]
+    #[error(
+        "{0} needs TLS, which this perjury was built without: build it with `cargo build --features tls` (needs libssl-dev and pkg-config)"
+    )]
     NoTls(String),
     /// A file or variable that a value refers to cannot be read.
     #[error("the property {name} refers to {reference}, which cannot be read: {why}")]
@@ -205,9 +209,7 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>, PropertyError> {
 }
 
 /// The same in librdkafka's names.
-fn translate(
-    given: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>, PropertyError> {
+fn translate(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, PropertyError> {
     let mut all = BTreeMap::new();
     for (name, value) in given {
         if WITHOUT_MEANING.contains(&name.as_str()) {

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { Json, Operation } from "../api/types";
-import { bandLabel, windowOf } from "../lib/charts/layout";
+import { bandLabel, windowOf, within } from "../lib/charts/layout";
 import { clock, integer, plural } from "../lib/format";
 import { bootstrap, kcat } from "../lib/kcat";
 import { jsonl, last, show } from "../lib/operation";
@@ -11,7 +11,7 @@ import { type Anomaly, type Example, type Fold, foldsOf, type Report } from "../
 import { open, permalink, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 import { CopyButton, JudgementBadge, Loading, OpLinks, Problem, Section } from "./basics";
-import { Fact, Items } from "./facts";
+import { Explained } from "./facts";
 import { NodeLines } from "./logs";
 import { Matrix } from "./matrix";
 import { type Focus, OperationCard, operationKey } from "./operation";
@@ -41,9 +41,18 @@ const FIRST = 5;
 function Group({ anomaly }: { anomaly: Anomaly }) {
   const [all, setAll] = useState(false);
   const chosen = place.value.anomaly;
-  const open = chosen?.name === anomaly.name ? chosen.example : null;
-  const folds = foldsOf(anomaly.examples);
-  const beyond = open !== null && folds.findIndex((f) => f.members.includes(open)) >= FIRST;
+  const opened = chosen?.name === anomaly.name ? chosen.example : null;
+  const { timeline } = useRun();
+  const { window } = place.value;
+  // Cases next to a fault outside the window of the charts step aside, unless one of them is open.
+  const inSight = (i: number) => {
+    const band = timeline?.bands.find((b) => b.fault === anomaly.examples[i]?.fault);
+    return i === opened || band === undefined || within(window, band.start, band.end);
+  };
+  const everything = foldsOf(anomaly.examples);
+  const folds = everything.filter((f) => f.members.some(inSight));
+  const aside = everything.length - folds.length;
+  const beyond = opened !== null && folds.findIndex((f) => f.members.includes(opened)) >= FIRST;
   const shown = all || beyond ? folds : folds.slice(0, FIRST);
   return (
     <article class="anomaly" aria-label={anomaly.name}>
@@ -66,9 +75,17 @@ function Group({ anomaly }: { anomaly: Anomaly }) {
       <Meaning name={anomaly.name} />
       <ol class="examples">
         {shown.map((fold) => (
-          <Folded key={fold.members[0]} name={anomaly.name} fold={fold} examples={anomaly.examples} open={open} />
+          <Folded key={fold.members[0]} name={anomaly.name} fold={fold} examples={anomaly.examples} open={opened} />
         ))}
       </ol>
+      {aside > 0 && (
+        <p class="quiet">
+          {plural(aside, "group")} of cases next to faults outside the window{" "}
+          <button type="button" class="link" onClick={() => showWindow(null)}>
+            show the whole run
+          </button>
+        </p>
+      )}
       {shown.length < folds.length && (
         <button type="button" class="link more" onClick={() => setAll(true)}>
           Show {integer(folds.length - shown.length)} more
@@ -91,15 +108,7 @@ function Meaning({ name }: { name: string }) {
   return (
     <details class="meaning" onToggle={(e) => setShown(e.currentTarget.open)}>
       <summary>What it means, likely causes, what to do</summary>
-      {entry && (
-        <dl class="entry-facts">
-          <Fact name="What it is" text={entry.what} />
-          <Fact name="Impact" text={entry.why} />
-          <Items name="Likely causes" items={entry.causes} />
-          <Items name="What to do" items={entry.actions} />
-          <Fact name="Source" text={entry.source} />
-        </dl>
-      )}
+      {entry && <Explained entry={entry} />}
       {data && !entry && <p class="quiet">The glossary has no entry for it.</p>}
     </details>
   );
@@ -140,9 +149,11 @@ function ExampleItem({ name, at, example }: { name: string; at: number; example:
   const item = useRef<HTMLLIElement>(null);
   const chosen = place.value.anomaly;
   const isOpen = chosen?.name === name && chosen.example === at;
+  const drawn = useRun().timeline !== null;
   useEffect(() => {
+    // Once more when the charts above have taken their room: a link leads to the case, not to where it was.
     if (isOpen) item.current?.scrollIntoView({ block: "nearest" });
-  }, [isOpen]);
+  }, [isOpen, drawn]);
   const id = `anomaly-${name}-${at}`;
   return (
     <li class={isOpen ? "example example-open" : "example"} ref={item}>
@@ -219,9 +230,9 @@ function ExampleDetail({ name, at, example }: { name: string; at: number; exampl
   );
 }
 
-function showWindow(window: { from: number; to: number }): void {
+function showWindow(window: { from: number; to: number } | null): void {
   open({ window }, "replace");
-  document.getElementById("timeline")?.scrollIntoView();
+  if (window !== null) document.getElementById("timeline")?.scrollIntoView();
 }
 
 const plain = (v: Json): string => (typeof v === "string" || typeof v === "number" ? String(v) : JSON.stringify(v));

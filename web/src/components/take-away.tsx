@@ -6,10 +6,10 @@ import type { FileEntry } from "../api/types";
 import { bytes } from "../lib/format";
 import { rerun } from "../lib/kcat";
 import { ticket } from "../lib/markdown";
-import { may } from "../lib/session";
+import { may, session } from "../lib/session";
 import { go, permalink, place } from "../lib/state";
 import { useAction } from "../lib/use-fetch";
-import { CopyButton, Problem, Section } from "./basics";
+import { CopyButton, Link, Problem, Section } from "./basics";
 import { useRun } from "./run-context";
 
 const WHAT: Record<string, string> = {
@@ -31,21 +31,53 @@ export function TakeAway() {
       {!alone && report && <Evidence />}
       <div class="take-tools">
         {report && <CopyButton text={github}>Copy as Markdown for GitHub</CopyButton>}
-        {report && !alone && <CopyButton text={() => api.markdown(id, "jira")}>Copy for Jira</CopyButton>}
+        {report && <CopyButton text={() => api.markdown(id, "jira")}>Copy for Jira</CopyButton>}
         <CopyButton text={() => permalink(place.value)}>Copy a link to this view</CopyButton>
+        {!alone && !session.value?.only && (
+          <Link class="button" href={`/?${new URLSearchParams({ name: detail.summary.name, pick: id }).toString()}`}>
+            Compare with another run
+          </Link>
+        )}
       </div>
       {!alone && may("run") && <Acts />}
       {!alone && <Files id={id} files={detail.files} />}
-      {alone && (
-        <p>
-          This file has the data of the run inside and asks no server. <code>perjury verify</code> on it, or on the
-          bundle that it came with, checks the hashes and judges the history again.
-        </p>
-      )}
+      {alone && <Seal />}
       {!alone && <Command what="Check it again" line={`perjury check ${detail.path}`} />}
       <Command what="Start the same plan again" line={`perjury replay ${alone ? "BUNDLE.zip" : id}`} />
       {again !== null && <Command what="Or, with the options spelt out" line={again} />}
     </Section>
+  );
+}
+
+/** What a one-file report says of itself. */
+function Seal() {
+  const { manifest, signature } = api.seal ?? {};
+  const text = (of: Record<string, unknown> | undefined, name: string) => {
+    const value = of?.[name];
+    return typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : "";
+  };
+  const rows = [
+    ["made by", text(manifest, "tool")],
+    ["replaced by pseudonyms", text(manifest, "redacted")],
+    ["SHA-256 of the history", text(manifest, "history_sha256")],
+    ["SHA-256 of this data", text(manifest, "data_sha256")],
+    ["signed by the key", text(signature, "public_key")],
+  ].filter(([, value]) => value !== "");
+  return (
+    <>
+      <p>
+        This file has the data of the run inside and asks no server. <code>perjury verify FILE.html</code> checks the
+        hashes and judges the history again; what is written here proves nothing by itself.
+      </p>
+      <dl class="entry-facts">
+        {rows.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd class="mono hash">{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
   );
 }
 
@@ -57,7 +89,7 @@ function Evidence() {
   const [hidden, setHidden] = useState<string[]>([]);
   const [only, setOnly] = useState(false);
   const open = place.value.anomaly;
-  const params = { anomaly: only && open ? `${open.name}/${open.example}` : null, redact: hidden.join() };
+  const params = { anomaly: only && open ? `${open.name}:${open.example + 1}` : null, redact: hidden.join() };
   const toggle = (what: string) =>
     setHidden(hidden.includes(what) ? hidden.filter((h) => h !== what) : [...hidden, what]);
   return (

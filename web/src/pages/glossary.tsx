@@ -4,11 +4,17 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { GlossaryEntry } from "../api/types";
 import { CopyButton, Link, Loading, Problem } from "../components/basics";
-import { Fact, Items } from "../components/facts";
+import { Explained } from "../components/facts";
 import { Frame } from "../components/frame";
 import { plural } from "../lib/format";
 import { place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
+
+const GROUPS: Record<string, string> = {
+  queue: "Logs and queues, by Jepsen’s names",
+  transactions: "Transactions, by Elle’s names",
+  promises: "Other promises, by Perjury’s own names",
+};
 
 export function GlossaryPage() {
   const { data, error, loading, reload } = useFetch("glossary", (s) => api.glossary(s));
@@ -57,7 +63,7 @@ export function GlossaryPage() {
             </nav>
             {groups.map((group) => (
               <section key={group} aria-label={group}>
-                <h2 class="group-title">{group}</h2>
+                <h2 class="group-title">{GROUPS[group] ?? group}</h2>
                 {shown
                   .filter((a) => a.group === group)
                   .map((a) => (
@@ -84,15 +90,7 @@ function Entry({ entry: a, here }: { entry: GlossaryEntry; here: boolean }) {
           Runs with it
         </Link>
       </header>
-      <dl class="entry-facts">
-        <Fact name="What it is" text={a.what} />
-        <Fact name="Impact" text={a.why} />
-        <Items name="Likely causes" items={a.causes} />
-        <Items name="What to do" items={a.actions} />
-        <Fact name="How it is found" text={a.how} />
-        <Fact name="What is promised" text={a.contract} />
-        <Fact name="Source" text={a.source} />
-      </dl>
+      <Explained entry={a} whole />
       {a.example && (
         <details>
           <summary>

@@ -5,14 +5,15 @@ use crate::exit::{self, usage};
 use anyhow::Result;
 use perjury_campaign::{CampaignError, Say};
 use perjury_cluster::doctor::{self, Finding, Severity};
+use perjury_cluster::privileges::privileges;
 use perjury_cluster::{
-    Cluster, Driver, FaultKind, FormationError, GuardCommand, RunContext, compare,
+    Cluster, Driver, FaultKind, FormationError, GuardCommand, LikelyCause, RunContext, compare,
 };
 use perjury_worker::plan::ClientSettings;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Compare two configurations instead: files or folders, such as those of two runs.
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     compare: Option<Vec<PathBuf>>,
+    /// The folder that holds the runs: what a run that was killed left behind is undone.
+    #[arg(long, default_value = "store", env = "PERJURY_STORE")]
+    store: PathBuf,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -112,6 +116,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let this = std::env::current_exe()?;
     let say = Stderr(quiet);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let left_behind = leftovers(&args.store);
     let folder = std::env::temp_dir().join(format!("perjury-doctor-{}", std::process::id()));
     let diagnosis = runtime.block_on(async {
         let stop = CancellationToken::new();
@@ -137,7 +142,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let diagnosis = diagnosis?;
+    let mut diagnosis = diagnosis?;
+    diagnosis.findings.splice(0..0, left_behind);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&diagnosis.json())?);
     } else {
@@ -156,7 +162,7 @@ async fn examine(
     let driver: &Arc<dyn Driver> = cluster.driver();
     let mut diagnosis = Diagnosis { findings: driver.preflight().await, ..Diagnosis::default() };
     diagnosis.findings.extend(doctor::check_clock());
-    diagnosis.faults = FaultKind::ALL.into_iter().map(|f| (f, driver.supports(f))).collect();
+    diagnosis.faults = faults(driver.as_ref()).await;
     if no_start || diagnosis.is_bad() {
         return diagnosis;
     }
@@ -180,6 +186,39 @@ async fn examine(
     diagnosis.findings.extend(driver.complaints());
     cluster.shutdown().await;
     diagnosis
+}
+
+/// What can be done to these nodes on this machine. A driver whose nodes live elsewhere answers for itself.
+async fn faults(driver: &dyn Driver) -> Vec<(FaultKind, Result<(), String>)> {
+    let signals = [FaultKind::Kill, FaultKind::Stop, FaultKind::Pause, FaultKind::Restart];
+    let mut all: Vec<_> =
+        signals.into_iter().map(|fault| (fault, driver.supports(fault))).collect();
+    if driver.local().is_some() {
+        // Each is tried out, so this blocks for a moment.
+        let tried = tokio::task::spawn_blocking(privileges).await.unwrap_or_default();
+        all.extend(tried.into_iter().filter(|(fault, _)| !signals.contains(fault)));
+    }
+    all
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Kept(Mutex<Vec<String>>);
+
+impl Say for Kept {
+    fn say(&self, text: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+}
+
+/// Takes back what runs of this store that were killed have left on the machine, and tells it.
+fn leftovers(store: &std::path::Path) -> Vec<Finding> {
+    let kept = Kept::default();
+    super::faults::undo_leftovers(store, &kept);
+    let told = kept.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fix = "nothing is left to do, unless it says that it cannot be taken back";
+    let finding = |text| Finding::new(Severity::Warning, LikelyCause::known("leftover", text, fix));
+    told.into_iter().map(finding).collect()
 }
 
 fn compare_two(left: &std::path::Path, right: &std::path::Path, as_json: bool) -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 use super::check::Judging;
 use super::cluster::ClusterArgs;
+use super::faults::FaultArgs;
 use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
@@ -13,7 +14,6 @@ use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,10 +30,12 @@ pub(crate) struct Args {
     /// What clients do.
     #[arg(short, long, default_value = "queue")]
     workload: Workload,
-    /// Faults, comma-separated: kill, pause; none for none; noop for faults that do nothing.
+    /// Faults, comma-separated, such as kill, pause, partition, one-way, isolate-leader, loss, drop-response, disk-full,
+    /// clock-skew; none for none; noop for faults that do nothing. A name that does not exist is answered with all names.
     #[arg(long, value_delimiter = ',', default_value = "kill")]
     nemesis: Vec<String>,
-    /// Roles that faults aim at in turn, comma-separated: leader, follower, all. A role named twice comes twice as often.
+    /// Roles that faults aim at in turn, comma-separated: leader, follower, controller, coordinator, random, all,
+    /// node:NUMBER. A role named twice comes twice as often.
     #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
     /// The mean time from a heal to the next fault; 3s when absent, longer for clusters that start slowly.
@@ -73,6 +75,8 @@ pub(crate) struct Args {
     /// file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
     #[arg(long, value_name = "NAME|FILE")]
     plan: Option<String>,
+    #[command(flatten)]
+    faults: FaultArgs,
     #[command(flatten)]
     topic: TopicArgs,
     #[command(flatten)]
@@ -150,6 +154,18 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
     execute(args, quiet).map(exit::of)
 }
 
+/// As `perjury run` with these words after its own name.
+pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<ExitCode> {
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
+    }
+    let parsed =
+        <Parsed as clap::Parser>::try_parse_from(words).map_err(|e| usage(e.to_string()))?;
+    run(parsed.args, quiet)
+}
+
 /// The resolved plan, checked.
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
@@ -185,9 +201,10 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
     let options = args.judging.options()?;
     let plan = planned(&args)?;
     let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let say = Stderr { quiet };
+    super::faults::undo_leftovers(&args.store, &say);
     let this = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let say = Stderr { quiet };
     let finished = runtime.block_on(async {
         let stop = CancellationToken::new();
         let on_signal = stop.clone();
@@ -262,7 +279,9 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         Some(factor) => factor,
         None => i32::try_from(args.cluster.size().min(3))?,
     };
-    let cluster = args.cluster.plan()?;
+    let fault_settings = args.faults.settings()?;
+    let mut cluster = args.cluster.plan()?;
+    cluster.placement = args.faults.placement(&cluster.driver, &nemesis);
     let pace = Pace::of(&cluster.driver);
     let mut worker = WorkerPlan {
         seed,
@@ -293,6 +312,8 @@ fn resolve(args: &Args) -> Result<RunPlan> {
             ..ClientSettings::default()
         },
         nemesis,
+        fault_settings,
+        disarmed: args.faults.disarm,
         targets: args.target.clone(),
         nemesis_interval_ms: millis(args.nemesis_interval.unwrap_or(pace.interval)),
         fault_duration_ms: millis(args.fault_duration.unwrap_or(pace.fault)),

@@ -16,8 +16,8 @@
 //! ```
 
 use crate::driver::DriverError;
+use crate::fault::FaultKind;
 use crate::node::NodeId;
-use crate::witness::FaultKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;

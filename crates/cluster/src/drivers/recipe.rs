@@ -5,18 +5,19 @@ use crate::doctor::{self, Finding};
 use crate::driver::{Driver, DriverError, NodeStatus};
 use crate::drivers::ports;
 use crate::events::EventBus;
+use crate::fault::FaultKind;
 use crate::local::{LocalProcesses, RunContext};
 use crate::logs::MilestoneReader;
 use crate::node::NodeId;
 use crate::process::ProcessSpec;
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::sync::locked;
-use crate::witness::{FaultKind, FaultWitness};
+use crate::witness::FaultWitness;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpSocket;
@@ -39,48 +40,50 @@ pub struct PreparedNode {
     pub config: Value,
 }
 
-/// Where a recipe puts its files and gets its ports.
-#[derive(Debug)]
-pub struct Place {
-    run_dir: PathBuf,
+/// What a recipe's places have in common from one preparation to the next.
+#[derive(Debug, Default)]
+struct Kept {
     /// The folders that were made here, which may be emptied again.
     made: Mutex<Vec<PathBuf>>,
     /// What keeps the chosen ports this cluster's own.
     locks: Mutex<Vec<TcpSocket>>,
 }
 
-impl Place {
-    fn new(run_dir: PathBuf) -> Self {
-        Self { run_dir, made: Mutex::default(), locks: Mutex::default() }
-    }
+/// Where a recipe puts its files and gets its addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    local: &'a LocalProcesses,
+    kept: &'a Kept,
+}
 
+impl Place<'_> {
     /// The folder of a node: `<run>/nodes/<n>`, as an absolute path.
     ///
     /// # Errors
     /// [`DriverError::Write`].
     pub fn node_dir(&self, node: NodeId) -> Result<PathBuf, DriverError> {
-        let dir = self.run_dir.join("nodes").join(node.to_string());
+        let dir = self.local.context().node_dir(node);
         let failed = |source| DriverError::Write { path: dir.clone(), source };
         std::fs::create_dir_all(&dir).map_err(failed)?;
         std::path::absolute(&dir).map_err(failed)
     }
 
-    /// The data folder of a node, `<run>/nodes/<n>/data`. One that an earlier preparation of this run made holds
-    /// a cluster with other ports and is emptied; one that was there before is left as it is.
+    /// The data folder of a node. One that an earlier preparation of this run made holds a cluster with other ports and
+    /// is emptied; one that was there before is left as it is.
     ///
     /// # Errors
     /// [`DriverError::Write`].
     pub fn data_dir(&self, node: NodeId) -> Result<PathBuf, DriverError> {
-        let dir = self.node_dir(node)?.join("data");
+        let dir = self.local.data_dir(node);
         let failed = |source| DriverError::Write { path: dir.clone(), source };
-        let mut made = locked(&self.made);
+        let mut made = locked(&self.kept.made);
         if made.contains(&dir) {
             std::fs::remove_dir_all(&dir).map_err(failed)?;
         } else if !dir.exists() {
             made.push(dir.clone());
         }
         std::fs::create_dir_all(&dir).map_err(failed)?;
-        Ok(dir)
+        std::path::absolute(&dir).map_err(failed)
     }
 
     /// Writes a file of a node into its folder and gives its absolute path.
@@ -94,24 +97,30 @@ impl Place {
         Ok(path)
     }
 
-    /// Addresses for `each` listeners of every node: free ports of 127.0.0.1 that stay this cluster's own until it
-    /// is shut down.
+    /// The address that a node has to bind its listeners to.
+    #[must_use]
+    pub fn host(&self, node: NodeId) -> IpAddr {
+        self.local.bind_address(node)
+    }
+
+    /// An address for each of several listeners of every node. A node with a network of its own gets `ports` there; on
+    /// the host all get free ports of 127.0.0.1 that stay this cluster's own until it is shut down.
     ///
     /// # Errors
     /// [`DriverError::Ports`].
     pub fn addresses(
         &self,
         nodes: &[NodeId],
-        each: usize,
+        ports: &[u16],
     ) -> Result<Vec<(NodeId, Vec<SocketAddr>)>, DriverError> {
-        let reserved = ports::reserve(nodes.len() * each).map_err(DriverError::Ports)?;
-        *locked(&self.locks) = reserved.locks;
-        let chunks = reserved.addresses.chunks_exact(each.max(1)).map(<[_]>::to_vec);
+        if self.local.has_own_ports() {
+            let at = |node| ports.iter().map(|port| (self.host(node), *port).into()).collect();
+            return Ok(nodes.iter().map(|node| (*node, at(*node))).collect());
+        }
+        let reserved = ports::reserve(nodes.len() * ports.len()).map_err(DriverError::Ports)?;
+        *locked(&self.kept.locks) = reserved.locks;
+        let chunks = reserved.addresses.chunks_exact(ports.len().max(1)).map(<[_]>::to_vec);
         Ok(nodes.iter().copied().zip(chunks).collect())
-    }
-
-    fn release(&self) {
-        locked(&self.locks).clear();
     }
 }
 
@@ -135,15 +144,15 @@ pub trait Recipe: Send + Sync + fmt::Debug {
         true
     }
 
-    /// Looks for what would keep the cluster from forming. Changes nothing. The folder of the run is looked at by
-    /// the driver itself.
-    async fn preflight(&self) -> Vec<Finding>;
+    /// Looks for what would keep the cluster from forming. Changes nothing. The folder of the run is looked at by the
+    /// driver itself. `own_ports` says that every node has all ports for itself.
+    async fn preflight(&self, own_ports: bool) -> Vec<Finding>;
 
     /// Writes the nodes' configuration and data folders.
     ///
     /// # Errors
     /// [`DriverError`]; then no node can be started.
-    async fn prepare(&self, place: &Place) -> Result<Vec<PreparedNode>, DriverError>;
+    async fn prepare(&self, place: Place<'_>) -> Result<Vec<PreparedNode>, DriverError>;
 
     /// Finds the milestones among the nodes' log lines.
     fn milestones(&self) -> Option<MilestoneReader> {
@@ -160,8 +169,8 @@ pub trait Recipe: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
-    /// The leader of the metadata's Raft group, where the nodes tell.
-    async fn raft_leader(&self, _alive: &[NodeId]) -> Option<NodeId> {
+    /// The leader of the metadata's Raft group, where the nodes tell: nodes that run, with their hosts.
+    async fn raft_leader(&self, _alive: &[(NodeId, IpAddr)]) -> Option<NodeId> {
         None
     }
 
@@ -174,7 +183,7 @@ pub trait Recipe: Send + Sync + fmt::Debug {
 pub struct LocalDriver {
     recipe: Arc<dyn Recipe>,
     local: LocalProcesses,
-    place: Place,
+    kept: Kept,
     prepared: Mutex<BTreeMap<NodeId, PreparedNode>>,
 }
 
@@ -183,9 +192,8 @@ impl LocalDriver {
     #[must_use]
     pub fn new(recipe: Arc<dyn Recipe>, mut context: RunContext) -> Self {
         context.milestones = recipe.milestones();
-        let place = Place::new(context.run_dir.clone());
         let local = LocalProcesses::new(context, recipe.nodes());
-        Self { recipe, local, place, prepared: Mutex::default() }
+        Self { recipe, local, kept: Kept::default(), prepared: Mutex::default() }
     }
 
     fn spec(&self, node: NodeId) -> Result<ProcessSpec, DriverError> {
@@ -196,12 +204,13 @@ impl LocalDriver {
         prepared.get(&node).map(|p| p.spec.clone()).ok_or(DriverError::NotPrepared)
     }
 
-    /// The nodes whose process runs.
-    fn alive(&self) -> Vec<NodeId> {
+    /// The nodes whose process runs, with the hosts that they listen on.
+    fn alive(&self) -> Vec<(NodeId, IpAddr)> {
         let running = |node: &NodeId| {
             self.local.process_of(*node).is_some() && self.local.exit_of(*node).is_none()
         };
-        self.local.nodes().into_iter().filter(running).collect()
+        let nodes = self.local.nodes().into_iter().filter(running);
+        nodes.map(|node| (node, self.local.bind_address(node))).collect()
     }
 }
 
@@ -238,10 +247,11 @@ impl Driver for LocalDriver {
     }
 
     fn supports(&self, fault: FaultKind) -> Result<(), String> {
-        if fault == FaultKind::Pause && self.local.context().guard.is_none() {
-            return Err("there is no guard that would end it after a crash".to_owned());
-        }
-        Ok(())
+        self.local.supports(fault)
+    }
+
+    fn local(&self) -> Option<&LocalProcesses> {
+        Some(&self.local)
     }
 
     fn can_move_ports(&self) -> bool {
@@ -267,13 +277,14 @@ impl Driver for LocalDriver {
 
     async fn preflight(&self) -> Vec<Finding> {
         let mut findings = check_run_dir(&self.local.context().run_dir);
-        findings.extend(self.recipe.preflight().await);
+        findings.extend(self.recipe.preflight(self.local.has_own_ports()).await);
         findings
     }
 
     async fn prepare(&self) -> Result<(), DriverError> {
         self.local.arm().await?;
-        let nodes = self.recipe.prepare(&self.place).await?;
+        let place = Place { local: &self.local, kept: &self.kept };
+        let nodes = self.recipe.prepare(place).await?;
         for node in &nodes {
             self.local.set_address(node.node, node.address.clone());
         }
@@ -344,6 +355,6 @@ impl Driver for LocalDriver {
 
     async fn shutdown(&self) {
         self.local.shutdown().await;
-        self.place.release();
+        locked(&self.kept.locks).clear();
     }
 }

@@ -42,14 +42,14 @@ impl Recipe for Tansu {
         false
     }
 
-    async fn preflight(&self) -> Vec<Finding> {
+    async fn preflight(&self, _own_ports: bool) -> Vec<Finding> {
         doctor::check_program(&self.program).into_iter().collect()
     }
 
-    async fn prepare(&self, place: &Place) -> Result<Vec<PreparedNode>, DriverError> {
+    async fn prepare(&self, place: Place<'_>) -> Result<Vec<PreparedNode>, DriverError> {
         let node = NodeId(1);
         let reserved: Vec<_> =
-            place.addresses(&[node], 1)?.into_iter().flat_map(|(_, at)| at).collect();
+            place.addresses(&[node], &[9092])?.into_iter().flat_map(|(_, at)| at).collect();
         let address = reserved.first().map(ToString::to_string).unwrap_or_default();
         let data_dir = place.data_dir(node)?;
         let file = || format!("sqlite://{}/tansu.db", data_dir.display());

@@ -49,7 +49,9 @@ impl Bench {
         let port = |node: u16, offset: u16| 21_000 + node * 10 + offset;
         let at = |n: u16| {
             let [kafka, wal, raft] = [0, 1, 2].map(|offset| port(n, offset));
-            format!("kafka = '127.0.0.1:{kafka}'\nwal = '127.0.0.1:{wal}'\nraft = '127.0.0.1:{raft}'\n")
+            format!(
+                "kafka = '127.0.0.1:{kafka}'\nwal = '127.0.0.1:{wal}'\nraft = '127.0.0.1:{raft}'\n"
+            )
         };
         let mut text = format!(
             "enabled = true\nnode_id = {node}\ndata_dir = '{}/data{node}'\nreplication_factor = 3\n[bind]\n{}",
@@ -111,27 +113,130 @@ async fn wrong_configurations_are_explained_before_anything_starts() {
     let with_files = || three(START, "");
     let old = "CHRONIK_CLUSTER_ENABLED = 'true', CHRONIK_NODE_ID = '{n}'";
     let three_fields = "CHRONIK_CLUSTER_PEERS = 'localhost:21100:21103,localhost:21110:21113,localhost:21120:21123'";
-    let four_fields = "CHRONIK_CLUSTER_PEERS = 'h:21100:21101:21102,h:21110:21111:21112,h:21120:21121:21122'";
+    let four_fields =
+        "CHRONIK_CLUSTER_PEERS = 'h:21100:21101:21102,h:21110:21111:21112,h:21120:21121:21122'";
     let no_raft = "CHRONIK_CLUSTER_PEERS = 'h:21100,h:21110,h:21120'";
     let cases: Vec<(&str, String, Change, &str, &str)> = vec![
-        ("a subcommand of older versions", three("'--kafka-port', '21100', 'standalone'", old), same, "unknown-subcommand", "start --config"),
-        ("an option of older versions", three("'start', '--kafka-port', '21100'", old), same, "unknown-option", "start --config"),
-        ("peers of three fields", three("'start'", &format!("{old}, {three_fields}")), same, "peers-entry", "[[peers]]"),
-        ("a variable that is not read", three("'start'", &format!("{old}, {three_fields}, CHRONIK_RAFT_PORT = '21103'")), same, "unread-variable", "peers list"),
-        ("a variable that is misspelt", three(START, "CHRONIK_NODEID = '{n}'"), same, "unread-variable", "CHRONIK_NODE_ID"),
-        ("a peers entry without its Raft port", three("'start'", &format!("{old}, {no_raft}")), same, "peers-entry", "[[peers]]"),
-        ("a cluster by variables alone", three("'start'", &format!("{old}, {four_fields}")), same, "wal-address-missing", "[bind]"),
+        (
+            "a subcommand of older versions",
+            three("'--kafka-port', '21100', 'standalone'", old),
+            same,
+            "unknown-subcommand",
+            "start --config",
+        ),
+        (
+            "an option of older versions",
+            three("'start', '--kafka-port', '21100'", old),
+            same,
+            "unknown-option",
+            "start --config",
+        ),
+        (
+            "peers of three fields",
+            three("'start'", &format!("{old}, {three_fields}")),
+            same,
+            "peers-entry",
+            "[[peers]]",
+        ),
+        (
+            "a variable that is not read",
+            three("'start'", &format!("{old}, {three_fields}, CHRONIK_RAFT_PORT = '21103'")),
+            same,
+            "unread-variable",
+            "peers list",
+        ),
+        (
+            "a variable that is misspelt",
+            three(START, "CHRONIK_NODEID = '{n}'"),
+            same,
+            "unread-variable",
+            "CHRONIK_NODE_ID",
+        ),
+        (
+            "a peers entry without its Raft port",
+            three("'start'", &format!("{old}, {no_raft}")),
+            same,
+            "peers-entry",
+            "[[peers]]",
+        ),
+        (
+            "a cluster by variables alone",
+            three("'start'", &format!("{old}, {four_fields}")),
+            same,
+            "wal-address-missing",
+            "[bind]",
+        ),
         ("no cluster at all", three("'start'", ""), same, "silently-single-node", "--config"),
-        ("no node id", with_files(), |t| t.replace("node_id = 2\n", ""), "node-id-missing", "node_id"),
-        ("two nodes with one id", with_files(), |t| t.replace("node_id = 2\n", "node_id = 1\n"), "two-nodes-one-id", "node_id"),
-        ("one id twice among the peers", with_files(), |t| t.replace("id = 3\n", "id = 1\n"), "duplicate-id", "[[peers]]"),
-        ("a node that is not among its peers", with_files(), |t| t.replace("id = 2\nkafka", "id = 7\nkafka"), "own-entry-missing", "itself"),
-        ("an address without its port", with_files(), |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1'"), "address-without-port", "host:port"),
-        ("a peer's wrong Raft port", with_files(), |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1:21039'"), "peer-wrong-port", "127.0.0.1:21032"),
-        ("one node's Kafka port is another's Raft port", with_files(), |t| t.replace("21020", "21012"), "port-collision", "gap"),
-        ("no data folder", with_files(), |t| t.lines().filter(|l| !l.starts_with("data_dir")).collect::<Vec<_>>().join("\n"), "field-missing", "data_dir"),
-        ("one data folder for two", with_files(), |t| t.replace("data2", "data1"), "shared-data-folder", "own"),
-        ("a file that is not TOML", with_files(), |t| t.replace("enabled = true", "enabled"), "file-unusable", "correct"),
+        (
+            "no node id",
+            with_files(),
+            |t| t.replace("node_id = 2\n", ""),
+            "node-id-missing",
+            "node_id",
+        ),
+        (
+            "two nodes with one id",
+            with_files(),
+            |t| t.replace("node_id = 2\n", "node_id = 1\n"),
+            "two-nodes-one-id",
+            "node_id",
+        ),
+        (
+            "one id twice among the peers",
+            with_files(),
+            |t| t.replace("id = 3\n", "id = 1\n"),
+            "duplicate-id",
+            "[[peers]]",
+        ),
+        (
+            "a node that is not among its peers",
+            with_files(),
+            |t| t.replace("id = 2\nkafka", "id = 7\nkafka"),
+            "own-entry-missing",
+            "itself",
+        ),
+        (
+            "an address without its port",
+            with_files(),
+            |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1'"),
+            "address-without-port",
+            "host:port",
+        ),
+        (
+            "a peer's wrong Raft port",
+            with_files(),
+            |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1:21039'"),
+            "peer-wrong-port",
+            "127.0.0.1:21032",
+        ),
+        (
+            "one node's Kafka port is another's Raft port",
+            with_files(),
+            |t| t.replace("21020", "21012"),
+            "port-collision",
+            "gap",
+        ),
+        (
+            "no data folder",
+            with_files(),
+            |t| t.lines().filter(|l| !l.starts_with("data_dir")).collect::<Vec<_>>().join("\n"),
+            "field-missing",
+            "data_dir",
+        ),
+        (
+            "one data folder for two",
+            with_files(),
+            |t| t.replace("data2", "data1"),
+            "shared-data-folder",
+            "own",
+        ),
+        (
+            "a file that is not TOML",
+            with_files(),
+            |t| t.replace("enabled = true", "enabled"),
+            "file-unusable",
+            "correct",
+        ),
     ];
     for (name, layout, change, expected, hint) in cases {
         let bench = Bench::new();
@@ -178,11 +283,36 @@ async fn wrong_configurations_are_explained_by_what_the_nodes_say() {
                   INFO chronik_server: Unified API started on port 6092\\n\
                   INFO raft::raft: starting a new election, raft_id: 1, term: 5";
     let cases = [
-        ("error: unrecognized subcommand 'standalone'", "2", "unknown-subcommand", "start --config"),
-        ("error: unexpected argument '--kafka-port' found", "2", "unknown-option", "start --config"),
-        ("Error: WAL bind address not configured in cluster config", "1", "wal-address-missing", "[bind]"),
-        ("Error: Invalid cluster configuration: Duplicate node ID: 1", "1", "duplicate-id", "of its own"),
-        ("INFO chronik_server: Starting in SINGLE-NODE mode\\nError: Address already in use (os error 98)", "1", "silently-single-node", "start --config"),
+        (
+            "error: unrecognized subcommand 'standalone'",
+            "2",
+            "unknown-subcommand",
+            "start --config",
+        ),
+        (
+            "error: unexpected argument '--kafka-port' found",
+            "2",
+            "unknown-option",
+            "start --config",
+        ),
+        (
+            "Error: WAL bind address not configured in cluster config",
+            "1",
+            "wal-address-missing",
+            "[bind]",
+        ),
+        (
+            "Error: Invalid cluster configuration: Duplicate node ID: 1",
+            "1",
+            "duplicate-id",
+            "of its own",
+        ),
+        (
+            "INFO chronik_server: Starting in SINGLE-NODE mode\\nError: Address already in use (os error 98)",
+            "1",
+            "silently-single-node",
+            "start --config",
+        ),
         (lonely, "", "no-quorum", "raft addresses"),
     ];
     for (says, end, expected, hint) in cases {
@@ -201,11 +331,20 @@ async fn wrong_configurations_are_explained_by_what_the_nodes_say() {
 /// Nodes that run on, and complain: what they print, rule.
 #[tokio::test(flavor = "multi_thread")]
 async fn complaints_of_running_nodes_are_understood() {
-    let lost = "WARN Message sender: FAILED to send 8 to peer 3 after 10 retries - MESSAGE LOST: refused";
+    let lost =
+        "WARN Message sender: FAILED to send 8 to peer 3 after 10 retries - MESSAGE LOST: refused";
     let cases = [
-        ("WARN Failed to pre-warm connection to peer 2 after 30 attempts (continuing anyway)".to_owned(), "peer-raft-address"),
+        (
+            "WARN Failed to pre-warm connection to peer 2 after 30 attempts (continuing anyway)"
+                .to_owned(),
+            "peer-raft-address",
+        ),
         ("ERROR Failed to bind WAL receiver to 127.0.0.1:21011".to_owned(), "wal-port-taken"),
-        ("ERROR Raft gRPC server error: transport error\\nINFO Raft gRPC server started".to_owned(), "raft-port-taken"),
+        (
+            "ERROR Raft gRPC server error: transport error\\nINFO Raft gRPC server started"
+                .to_owned(),
+            "raft-port-taken",
+        ),
         (format!("{lost}\\n{lost}\\n{lost}"), "peer-raft-port"),
     ];
     for (says, expected) in cases {

@@ -53,6 +53,7 @@ describe("bars of a proof", () => {
   });
   it("say what concerns the place in question", () => {
     expect(told(send(1, 7, 1, 2), about)).toBe("send 17 at offset 118");
+    expect(told(send(1, 7, 1, 2), { key: null, offset: null, value: null })).toBe("send 17 to orders-2 at offset 118");
     expect(told(poll, about)).toBe("read offsets 117, 119");
     expect(told(poll, { key: "orders-2", offset: 119, value: null })).toBe("read 18 at offset 119, of 117, 119");
   });

@@ -30,7 +30,7 @@ export function told(op: Operation, about: About): string {
   const sent = sends(event).filter((s) => about.key === null || s.key === about.key);
   const parts = sent.map((s) => {
     const at = s.offset === undefined ? "" : s.offset === null ? " at an unknown offset" : ` at offset ${s.offset}`;
-    return `send ${s.value}${at}`;
+    return `send ${s.value}${about.key === null ? ` to ${s.key}` : ""}${at}`;
   });
   for (const group of polled(event)) {
     if (about.key !== null && group.key !== about.key) continue;
@@ -39,7 +39,8 @@ export function told(op: Operation, about: About): string {
     const offsets = group.records.map((r) => r.offset).filter((o) => o !== null);
     for (const r of here) parts.push(`read ${show(r.value)} at offset ${r.offset}`);
     for (const r of again) parts.push(`read ${show(r.value)} at offset ${r.offset ?? "?"}`);
-    if (here.length + again.length === 0) parts.push(`read offsets ${ranges(offsets)}`);
+    const whose = about.key === null ? ` of ${group.key}` : "";
+    if (here.length + again.length === 0) parts.push(`read offsets ${ranges(offsets)}${whose}`);
     else if (offsets.length > here.length + again.length) parts.push(`of ${ranges(offsets)}`);
   }
   const text = parts.length > 0 ? parts.join(", ") : `${event.f} ${summary(op)}`.trim();

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,15 +21,15 @@ pub(super) struct Health {
     pub(super) is_leader: bool,
 }
 
-/// Asks the node whose admin endpoint is at this port of 127.0.0.1.
-pub(super) async fn ask(port: u16) -> Option<Health> {
-    tokio::time::timeout(LIMIT, exchange(port)).await.ok()?.ok().flatten()
+/// Asks the node whose admin endpoint is here.
+pub(super) async fn ask(endpoint: SocketAddr) -> Option<Health> {
+    tokio::time::timeout(LIMIT, exchange(endpoint)).await.ok()?.ok().flatten()
 }
 
-async fn exchange(port: u16) -> io::Result<Option<Health>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn exchange(endpoint: SocketAddr) -> io::Result<Option<Health>> {
+    let mut stream = TcpStream::connect(endpoint).await?;
     // The older protocol version: its answer has no chunks, and the connection ends with it.
-    stream.write_all(b"GET /admin/health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").await?;
+    stream.write_all(b"GET /admin/health HTTP/1.0\r\nHost: node\r\n\r\n").await?;
     let mut answer = Vec::new();
     stream.take(MOST_BYTES).read_to_end(&mut answer).await?;
     Ok(parse(&String::from_utf8_lossy(&answer)))
@@ -47,7 +48,7 @@ mod tests {
     #[tokio::test]
     async fn the_leader_is_read_from_the_answer() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let endpoint = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 512];
@@ -57,9 +58,9 @@ mod tests {
             let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
-        assert_eq!(ask(port).await, Some(Health { node_id: 2, is_leader: true }));
+        assert_eq!(ask(endpoint).await, Some(Health { node_id: 2, is_leader: true }));
         serving.await.unwrap();
-        assert_eq!(ask(port).await, None, "nobody listens any more");
+        assert_eq!(ask(endpoint).await, None, "nobody listens any more");
         assert_eq!(parse("HTTP/1.1 503 Unavailable\r\n\r\n{}"), None);
     }
 }

@@ -188,10 +188,13 @@ impl Declared {
             let listed = || own.map(|peer| peer.at.clone()).unwrap_or_default();
             return config.bind.clone().unwrap_or_else(listed);
         }
-        let at = |port: &str| format!("127.0.0.1:{port}");
-        let mut addresses = Addresses::default();
         let index = usize::try_from(self.node.0 - 1).unwrap_or(0);
-        if let Some(entry) = self.peers_variable().and_then(|peers| peers.get(index).cloned()) {
+        let entry = self.peers_variable().and_then(|peers| peers.get(index).cloned());
+        let host = entry.as_ref().and_then(|entry| entry.first().copied());
+        let host = host.filter(|host| !host.is_empty()).unwrap_or("127.0.0.1");
+        let at = |port: &str| format!("{host}:{port}");
+        let mut addresses = Addresses::default();
+        if let Some(entry) = &entry {
             let (kafka, wal, raft) = match entry.as_slice() {
                 [_, kafka, wal, raft] => (Some(*kafka), Some(*wal), Some(*raft)),
                 [_, kafka, raft] => (Some(*kafka), None, Some(*raft)),

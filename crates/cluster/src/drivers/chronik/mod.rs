@@ -21,7 +21,7 @@ use crate::process::ProcessSpec;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl Chronik {
     /// A node that is told everything by a file.
     fn by_file(
         &self,
-        place: &Place,
+        place: Place<'_>,
         node: NodeId,
         peers: &[Peer],
     ) -> Result<PreparedNode, DriverError> {
@@ -107,9 +107,8 @@ impl Chronik {
         let text =
             toml::to_string(&file).map_err(|error| DriverError::Settings(error.to_string()))?;
         let path = place.write(node, "node.toml", &text)?;
-        let args = ["start", "--config", &path.display().to_string(), "--bind", "127.0.0.1"]
-            .map(str::to_owned)
-            .to_vec();
+        let (path, host) = (path.display().to_string(), place.host(node).to_string());
+        let args = ["start", "--config", &path, "--bind", &host].map(str::to_owned).to_vec();
         let declared = Declared::of(&GivenNode { id: node.0, args, env: BTreeMap::new() });
         self.prepared(place, &declared, json!(file))
     }
@@ -117,13 +116,12 @@ impl Chronik {
     /// A node that is told everything by variables, as versions before 2 read them.
     fn by_variables(
         &self,
-        place: &Place,
+        place: Place<'_>,
         node: NodeId,
         peers: &[Peer],
     ) -> Result<PreparedNode, DriverError> {
         let port = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
-        let entry =
-            |peer: &Peer| format!("127.0.0.1:{}:{}", port(&peer.at.kafka), port(&peer.at.raft));
+        let entry = |peer: &Peer| format!("{}:{}", peer.at.kafka, port(&peer.at.raft));
         let list = peers.iter().map(entry).collect::<Vec<_>>().join(",");
         let id = u64::from(node.0.unsigned_abs());
         let kafka = peers.iter().find(|peer| peer.id == id).map(|peer| port(&peer.at.kafka));
@@ -141,7 +139,7 @@ impl Chronik {
 
     fn prepared(
         &self,
-        place: &Place,
+        place: Place<'_>,
         declared: &Declared,
         config: Value,
     ) -> Result<PreparedNode, DriverError> {
@@ -158,7 +156,7 @@ impl Chronik {
     }
 
     /// The nodes' addresses on ports of this cluster's own.
-    fn choose(&self, place: &Place) -> Result<Vec<Peer>, DriverError> {
+    fn choose(&self, place: Place<'_>) -> Result<Vec<Peer>, DriverError> {
         let peer = |(node, at): (NodeId, Vec<SocketAddr>)| Peer {
             id: u64::from(node.0.unsigned_abs()),
             at: Addresses {
@@ -167,7 +165,7 @@ impl Chronik {
                 raft: at[2].to_string(),
             },
         };
-        Ok(place.addresses(&self.nodes(), 3)?.into_iter().map(peer).collect())
+        Ok(place.addresses(&self.nodes(), &[9092, 9093, 9094])?.into_iter().map(peer).collect())
     }
 
     /// Ports that follow from the nodes' numbers and that somebody holds.
@@ -261,7 +259,7 @@ impl Recipe for Chronik {
         false
     }
 
-    async fn preflight(&self) -> Vec<Finding> {
+    async fn preflight(&self, own_ports: bool) -> Vec<Finding> {
         let program = &self.options.program;
         if let Some(finding) = doctor::check_program(program) {
             return vec![finding];
@@ -288,11 +286,13 @@ impl Recipe for Chronik {
             let cause = LikelyCause::known("inherited-variable", text, format!("unset {name}"));
             findings.push(Finding::new(Severity::Warning, cause));
         }
-        findings.extend(self.fixed_ports());
+        if !own_ports {
+            findings.extend(self.fixed_ports());
+        }
         findings
     }
 
-    async fn prepare(&self, place: &Place) -> Result<Vec<PreparedNode>, DriverError> {
+    async fn prepare(&self, place: Place<'_>) -> Result<Vec<PreparedNode>, DriverError> {
         if let Some(declared) = self.given() {
             let config = |node: &Declared| json!(node.config());
             return declared.iter().map(|node| self.prepared(place, node, config(node))).collect();
@@ -318,10 +318,10 @@ impl Recipe for Chronik {
         knowledge::complaints(node, log)
     }
 
-    async fn raft_leader(&self, alive: &[NodeId]) -> Option<NodeId> {
-        for node in alive {
+    async fn raft_leader(&self, alive: &[(NodeId, IpAddr)]) -> Option<NodeId> {
+        for (node, host) in alive {
             let port = 10_000 + u16::try_from(node.0).ok()?;
-            let leads = health::ask(port).await.filter(|health| health.is_leader);
+            let leads = health::ask((*host, port).into()).await.filter(|health| health.is_leader);
             if let Some(leader) = leads.and_then(|health| i32::try_from(health.node_id).ok()) {
                 return Some(NodeId(leader));
             }

@@ -31,6 +31,9 @@ pub const DEFAULT_VERSION: &str = "4.4.0";
 const CLUSTER_ID: &str = "cGVyanVyeS1jbHVzdGVyMQ";
 /// How long formatting the data folders may take on a busy machine.
 const FORMAT_LIMIT: Duration = Duration::from_secs(120);
+/// The ports of a node that has all ports for itself.
+const KAFKA_PORT: u16 = 9092;
+const CONTROLLER_PORT: u16 = 9093;
 /// What a node's JVM takes in all, in MiB.
 const NODE_MEMORY_MIB: u64 = 200;
 
@@ -95,7 +98,7 @@ impl Kafka {
 
     async fn prepare_node(
         &self,
-        place: &Place,
+        place: Place<'_>,
         cluster: &[(NodeId, Addresses)],
         node: NodeId,
         at: Addresses,
@@ -126,7 +129,7 @@ impl Kafka {
     /// Formats a node's data folder with Kafka's own tool.
     async fn format(
         &self,
-        place: &Place,
+        place: Place<'_>,
         node: NodeId,
         file: &std::path::Path,
     ) -> Result<(), DriverError> {
@@ -190,7 +193,7 @@ impl Recipe for Kafka {
         false
     }
 
-    async fn preflight(&self) -> Vec<Finding> {
+    async fn preflight(&self, _own_ports: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(crate::doctor::check_program(&self.options.java));
         if findings.is_empty() {
@@ -209,14 +212,14 @@ impl Recipe for Kafka {
         findings
     }
 
-    async fn prepare(&self, place: &Place) -> Result<Vec<PreparedNode>, DriverError> {
+    async fn prepare(&self, place: Place<'_>) -> Result<Vec<PreparedNode>, DriverError> {
         properties::check(&self.options.settings)?;
         let nodes = self.nodes();
         if nodes.is_empty() {
             return Err(DriverError::Settings("a cluster needs at least one node".to_owned()));
         }
         let cluster: Vec<_> = place
-            .addresses(&nodes, 2)?
+            .addresses(&nodes, &[KAFKA_PORT, CONTROLLER_PORT])?
             .into_iter()
             .map(|(node, at)| (node, Addresses { kafka: at[0], controller: at[1] }))
             .collect();
