@@ -10,6 +10,7 @@ use crate::coverage::{self, Gate};
 use crate::explain::Teller;
 use crate::faults::Surroundings;
 use crate::general;
+use crate::index::KeyIndex;
 use crate::linear::{Budget, Limits};
 use crate::options::{Contract, Model, Options};
 use crate::report::{
@@ -30,6 +31,16 @@ pub fn check(history: &History, options: &Options) -> Report {
 /// Checks a history; searches that may grow without bound ask `budget` at every step, so that a caller can limit them in
 /// time. All else is near-linear in the history and asks nobody.
 pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budget) -> Report {
+    check_tables(history, options, budget, None)
+}
+
+/// The same, from tables of all rows that were made before.
+pub(crate) fn check_tables(
+    history: &History,
+    options: &Options,
+    budget: &mut dyn Budget,
+    tables: Option<Vec<KeyIndex>>,
+) -> Report {
     let around = Surroundings::read(history);
     let promises = Promises::new(history, options);
     let model = general::model_of(history, options);
@@ -51,7 +62,7 @@ pub fn check_within(history: &History, options: &Options, budget: &mut dyn Budge
     match model {
         Model::Kafka => {
             let given = Given { history, around: &around, promises: &promises, options };
-            kafka(given, budget, &mut report, &mut gate);
+            kafka(given, tables, budget, &mut report, &mut gate);
         }
         Model::Transactions(workload) => {
             let open = guarded(&mut gate, workload.as_str(), || {
@@ -80,11 +91,18 @@ struct Given<'a> {
 }
 
 /// Runs all analyses of Kafka histories.
-fn kafka(given: Given<'_>, budget: &mut dyn Budget, report: &mut Report, gate: &mut Gate) {
+fn kafka(
+    given: Given<'_>,
+    tables: Option<Vec<KeyIndex>>,
+    budget: &mut dyn Budget,
+    report: &mut Report,
+    gate: &mut Gate,
+) {
     let Given { history, around, promises, options } = given;
     let availability = report.availability.clone();
-    let context =
-        guarded(gate, "index", || Context::new(history, around, &availability, promises, options));
+    let context = guarded(gate, "index", || {
+        Context::new(history, around, &availability, promises, options, tables)
+    });
     match context {
         Some(context) => {
             analyse(&context, report, gate);

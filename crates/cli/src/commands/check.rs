@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// How to print the report.
     #[arg(short, long, default_value = "text")]
     output: Output,
+    /// Tell the whole story instead: what was promised, what happened event by event, and what usually causes it.
+    #[arg(long, conflicts_with = "output")]
+    explain: bool,
 }
 
 /// How a history is judged.
@@ -50,9 +53,10 @@ pub(crate) struct Judging {
     /// Look for nothing but these anomalies, separated by commas; the report says so.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// How long a search for a linearization may take before the answer is unknown.
+    /// How long a search for a linearization, or for a smaller history, may take: then the answer is unknown, or what was
+    /// reached by then.
     #[arg(long, value_parser = duration, default_value = "60s")]
-    search_time: Duration,
+    pub(crate) search_time: Duration,
     /// How many MiB such a search may use before the answer is unknown.
     #[arg(long, default_value_t = 2048)]
     search_memory: u64,
@@ -121,7 +125,11 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let report = perjury_checker::check_within(&history, &options, &mut budget);
     let timings =
         serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
-    output::print(args.output, &report, &path, timings)?;
+    if args.explain {
+        output::write(&perjury_checker::render::explain(&report, &history))?;
+    } else {
+        output::print(args.output, &report, &path, timings)?;
+    }
     Ok(exit::of(report.verdict))
 }
 
