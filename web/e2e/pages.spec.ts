@@ -176,6 +176,18 @@ test("who has no token is asked for one, and may then do what it allows", async 
   await page.screenshot({ path: `${SHOTS}/read-only.png` });
 });
 
+test("a share link shows its run and leads nowhere else", async ({ page }) => {
+  const only = RUNS[0]?.id ?? "";
+  await mock(page, {
+    "/session": json({ ...SESSION, open: false, authenticated: true, role: "read", only }),
+    "/runs": refuse(403, "forbidden", "this link shows one run", `See /runs/${only}.`),
+  });
+  await page.goto("/");
+  await expect(page.getByRole("note")).toContainText("a link that was shared with you");
+  await expect(page.getByRole("alert")).toContainText("this link shows one run");
+  await expect(page.getByRole("navigation", { name: "Pages" })).toHaveCount(0);
+});
+
 test("the way back after signing in never leads to another server", async ({ page }) => {
   await mock(page);
   await page.goto("/login?next=//elsewhere.example/");

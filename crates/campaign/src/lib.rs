@@ -19,6 +19,7 @@ mod queue;
 mod salvage;
 mod settings;
 mod shelf;
+mod preflight;
 
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};

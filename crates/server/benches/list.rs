@@ -1,6 +1,6 @@
 //! The list page over ten thousand runs: how long the API takes to answer, through the whole router.
 //!
-//! `cargo xtask bench index [RUNS]` prints the median, the 95th percentile and the longest of each question.
+//! `cargo xtask bench --index [RUNS]` prints the median, the 95th percentile and the longest of each question.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

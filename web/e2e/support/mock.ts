@@ -45,7 +45,7 @@ export const RUNS = [
   run("smoke", "20261123T110431.207Z", "valid"),
 ];
 
-export const SESSION = { authenticated: false, role: null, open: true, csrf: "c5rf" };
+export const SESSION = { authenticated: false, role: null, open: true, csrf: "c5rf", only: null };
 
 const estimate = { violations: 3, judged: 12, interval: [0.0549, 0.5719] };
 
@@ -175,7 +175,7 @@ export const GLOSSARY = {
     {
       name: "lost-write",
       title: "an acknowledged record that was passed over",
-      group: "Kafka",
+      group: "queue",
       what: "A record was acknowledged, reads went past its place, and nobody ever read it.",
       why: "Data that the producer was told is safe is gone.",
       how: "Per topic-partition: every acknowledged value below the highest offset that was read must have been read.",
@@ -191,7 +191,7 @@ export const GLOSSARY = {
     {
       name: "G1c",
       title: "circular information flow",
-      group: "Cycles",
+      group: "transactions",
       what: "Two operations each saw what the other wrote.",
       why: "No order of the operations explains what clients saw.",
       how: "A circle of write-write and write-read dependencies.",

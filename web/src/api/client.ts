@@ -131,6 +131,10 @@ export interface RunSource {
   log(id: string, params: Params, signal?: AbortSignal): Promise<LogView>;
   nodeLog(id: string, params: Params, signal?: AbortSignal): Promise<NodeLog>;
   glossary(signal?: AbortSignal): Promise<Glossary>;
+  /** What a one-file report says of itself: hashes, and a signature if it was signed. */
+  seal?: { manifest?: Record<string, unknown> | undefined; signature?: Record<string, unknown> | undefined };
+  /** Which operations there are, where it is not a matter of course that all are. */
+  held?: "whole" | "window" | "shrunk";
   /** The report as text of an issue tracker. */
   markdown(id: string, flavor: "github" | "jira"): Promise<string>;
 }

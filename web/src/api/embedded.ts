@@ -34,6 +34,7 @@ export interface EvidenceData {
   /** Answers of `…/log` (they have rows) and of `…/logs` (they have lines) for what the anomalies touch. */
   logs: (LogView | (NodeLog & { node?: string }))[];
   manifest?: Record<string, unknown>;
+  signature?: Record<string, unknown>;
   /** The entries of `GET /glossary` for the anomalies of this run. */
   glossary?: Glossary;
   /** The report as text of issue trackers. */
@@ -58,6 +59,8 @@ const missing = (what: string) =>
 export function sourceOf(data: EvidenceData): RunSource {
   const { items } = data.operations;
   return {
+    held: data.operations.history,
+    seal: { manifest: data.manifest, signature: data.signature },
     detail: async () => data.detail,
     async timeline(_id, params) {
       if (data.timeline === null) throw missing("timeline");

@@ -196,10 +196,10 @@ export interface Estimate {
 
 export interface Trend extends Estimate {
   name: string;
-  points: { id: string; started: string | null; verdict: string | null }[];
+  points: { id: string; started?: string | null; started_ms?: number; verdict: string | null }[];
   /** Runs without a verdict that says anything: unknown, interrupted. */
   flakes: number;
-  by_version: ({ version: string } & Estimate)[];
+  by_version: ({ version: string | null } & Estimate)[];
 }
 
 export interface Comparison {
@@ -226,7 +226,9 @@ export interface PlanProblem {
 export interface PlanCheck {
   ok: boolean;
   errors: PlanProblem[];
-  runs: { name: string; summary: string }[];
+  runs: { name: string; summary: string; seed?: Scalar | null }[];
+  /** How many runs there are, also when not all are named. */
+  total?: number;
 }
 
 export type CampaignState = "queued" | "running" | "paused" | "cancelled" | "done" | "interrupted";
@@ -295,4 +297,6 @@ export interface Session {
   /** No token exists yet and the server listens on loopback alone: whoever reaches it may do everything. */
   open: boolean;
   csrf: string | null;
+  /** The one run that a share link shows; nothing else may be asked. */
+  only?: string | null;
 }

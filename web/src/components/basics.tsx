@@ -128,19 +128,32 @@ export function OpLinks({ ops, max = 12 }: { ops: number[]; max?: number }) {
 }
 
 /** Copies a text, and says so where it was pressed. */
-export function CopyButton({ text, children }: { text: () => string; children: ComponentChildren }) {
-  const [done, setDone] = useState<"" | "copied" | "failed">("");
+export function CopyButton({ text, children }: { text: () => string | Promise<string>; children: ComponentChildren }) {
+  const [done, setDone] = useState<"" | "copied" | "failed" | "missing">("");
   useEffect(() => {
     if (done === "") return;
     const timer = setTimeout(() => setDone(""), 1600);
     return () => clearTimeout(timer);
   }, [done]);
-  const copy = () => copyText(text()).then((done) => setDone(done ? "copied" : "failed"));
+  const copy = () =>
+    Promise.resolve(text())
+      .then(copyText)
+      .then(
+        (done) => setDone(done ? "copied" : "failed"),
+        () => setDone("missing"),
+      );
   return (
     <button type="button" class="button" onClick={copy}>
       {children}
       <span role="status" class="copied">
-        {done === "copied" ? " ✓ copied" : done === "failed" ? " – not allowed by the browser" : ""}
+        {
+          {
+            "": "",
+            copied: " ✓ copied",
+            failed: " – not allowed by the browser",
+            missing: " – the server has no such text",
+          }[done]
+        }
       </span>
     </button>
   );

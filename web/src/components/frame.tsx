@@ -27,9 +27,10 @@ function ThemeButton() {
 
 const KEYS: [string, string][] = [
   ["n  p", "next and previous anomaly"],
-  ["f", "first anomaly"],
+  ["f", "first and worst anomaly"],
   ["/", "search"],
   ["Esc", "close what is open"],
+  ["↑ ↓ PgUp PgDn", "move in the log, while it has the focus"],
   ["?", "this help"],
 ];
 
@@ -166,7 +167,7 @@ export function Frame({
             Perjury
           </Link>
         )}
-        {!alone && <Pages />}
+        {!alone && !session.value?.only && <Pages />}
         <nav class="crumbs" aria-label="Breadcrumbs">
           {crumbs}
         </nav>
@@ -187,7 +188,9 @@ export function Frame({
       <main id="main" tabIndex={-1}>
         {onlyReads() && (
           <p class="notice" role="note">
-            You see these pages read only: nothing can be started, changed or deleted with this link or token.
+            {session.value?.only
+              ? "You see this run by a link that was shared with you: it can be read, and nothing else."
+              : "You see these pages read only: nothing can be started, changed or deleted with this token."}
           </p>
         )}
         {children}

@@ -78,6 +78,11 @@ export function TrendLine({ name }: { name: string }) {
   );
 }
 
+function startedAt(point: Trend["points"][number]): string | null {
+  if (point.started !== undefined) return point.started;
+  return point.started_ms === undefined ? null : new Date(point.started_ms).toISOString();
+}
+
 /** The whole of it, above the list of the runs of one name. */
 export function TrendPanel({ name }: { name: string }) {
   const { data, error } = useFetch(name, (s) => service.trend(name, s), 15_000);
@@ -97,7 +102,7 @@ export function TrendPanel({ name }: { name: string }) {
         )}
         {latest && (
           <>
-            Latest <When at={latest.started} />.
+            Latest <When at={startedAt(latest)} />.
           </>
         )}
       </p>
@@ -131,7 +136,7 @@ function Versions({ versions }: { versions: Trend["by_version"] }) {
           {versions.map((v) => (
             <tr key={v.version}>
               <th scope="row" class="mono">
-                {v.version}
+                {v.version ?? "not told"}
               </th>
               <td class="number">{integer(v.violations)}</td>
               <td class="number">{integer(v.judged)}</td>

@@ -13,22 +13,36 @@ export function useEvents(url: string | null, on: Record<string, (data: unknown)
   const names = Object.keys(on).join();
   useEffect(() => {
     if (url === null) return;
-    const source = new EventSource(url);
-    setLine("connecting");
-    source.onopen = () => setLine("open");
-    source.onerror = () => setLine("lost");
-    for (const name of names.split(",")) {
-      source.addEventListener(name, (event) => {
-        let data: unknown;
-        try {
-          data = JSON.parse((event as MessageEvent<string>).data);
-        } catch {
-          return;
-        }
-        handlers.current[name]?.(data);
-      });
-    }
-    return () => source.close();
+    let source: EventSource | null = null;
+    const connect = () => {
+      source = new EventSource(url);
+      setLine("connecting");
+      source.onopen = () => setLine("open");
+      source.onerror = () => setLine("lost");
+      for (const name of names.split(",")) {
+        source.addEventListener(name, (event) => {
+          let data: unknown;
+          try {
+            data = JSON.parse((event as MessageEvent<string>).data);
+          } catch {
+            return;
+          }
+          handlers.current[name]?.(data);
+        });
+      }
+    };
+    // Browsers allow few connections to a server: pages that nobody looks at hold none.
+    const look = () => {
+      source?.close();
+      source = null;
+      if (!document.hidden) connect();
+    };
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      source?.close();
+    };
   }, [url, names]);
   return line;
 }

@@ -26,7 +26,7 @@ export function CampaignsPage() {
     document.title = "Campaigns · Perjury";
   }, []);
   return (
-    <Frame crumbs={<span aria-current="page">Campaigns</span>}>
+    <Frame>
       <div class="list-page">
         <div class="page-head">
           <h1 class="page-title">Campaigns</h1>

@@ -3,11 +3,18 @@
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { GlossaryEntry } from "../api/types";
-import { CopyButton, Link, Loading, Problem, Prose } from "../components/basics";
+import { CopyButton, Link, Loading, Problem } from "../components/basics";
+import { Explained } from "../components/facts";
 import { Frame } from "../components/frame";
 import { plural } from "../lib/format";
 import { place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
+
+const GROUPS: Record<string, string> = {
+  queue: "Logs and queues, by Jepsen’s names",
+  transactions: "Transactions, by Elle’s names",
+  promises: "Other promises, by Perjury’s own names",
+};
 
 export function GlossaryPage() {
   const { data, error, loading, reload } = useFetch("glossary", (s) => api.glossary(s));
@@ -26,7 +33,7 @@ export function GlossaryPage() {
   });
   const groups = [...new Set(shown.map((a) => a.group))];
   return (
-    <Frame crumbs={<span aria-current="page">Anomalies</span>}>
+    <Frame>
       <div class="list-page glossary">
         <h1 class="page-title">Anomalies</h1>
         <p class="page-lead">
@@ -56,7 +63,7 @@ export function GlossaryPage() {
             </nav>
             {groups.map((group) => (
               <section key={group} aria-label={group}>
-                <h2 class="group-title">{group}</h2>
+                <h2 class="group-title">{GROUPS[group] ?? group}</h2>
                 {shown
                   .filter((a) => a.group === group)
                   .map((a) => (
@@ -83,15 +90,7 @@ function Entry({ entry: a, here }: { entry: GlossaryEntry; here: boolean }) {
           Runs with it
         </Link>
       </header>
-      <dl class="entry-facts">
-        <Fact name="What it is" text={a.what} />
-        <Fact name="Impact" text={a.why} />
-        <Items name="Likely causes" items={a.causes} />
-        <Items name="What to do" items={a.actions} />
-        <Fact name="How it is found" text={a.how} />
-        <Fact name="What is promised" text={a.contract} />
-        <Fact name="Source" text={a.source} />
-      </dl>
+      <Explained entry={a} whole />
       {a.example && (
         <details>
           <summary>
@@ -104,35 +103,5 @@ function Entry({ entry: a, here }: { entry: GlossaryEntry; here: boolean }) {
         </details>
       )}
     </article>
-  );
-}
-
-export function Fact({ name, text }: { name: string; text: string }) {
-  if (text === "") return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <Prose text={text} />
-      </dd>
-    </div>
-  );
-}
-
-export function Items({ name, items }: { name: string; items: string[] }) {
-  if (items.length === 0) return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <ul>
-          {items.map((item) => (
-            <li key={item}>
-              <Prose text={item} />
-            </li>
-          ))}
-        </ul>
-      </dd>
-    </div>
   );
 }

@@ -32,7 +32,7 @@ export function ListPage() {
   const shown = data ?? last;
   const grouped = query.group === "name";
   return (
-    <Frame crumbs={<span aria-current="page">Runs</span>}>
+    <Frame>
       <div class="list-page">
         <h1 class="visually-hidden">Runs</h1>
         {error && <Problem error={error} retry={reload} />}

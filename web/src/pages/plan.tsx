@@ -174,21 +174,21 @@ function Resolved({ state }: { state: Checked }) {
       </p>
     );
   }
+  const total = answer.total ?? answer.runs.length;
   return (
     <section aria-label="Runs of this plan">
       <p role="status" class="plan-ok" data-testid="plan-ok">
-        <span class="yes">✓</span> {plural(answer.runs.length, "run")}, in this order:
+        <span class="yes">✓</span> {plural(total, "run")}, in this order:
       </p>
       <ol class="resolved">
         {answer.runs.slice(0, RUNS_SHOWN).map((r, i) => (
           <li key={i}>
             <span class="mono">{r.name}</span> {r.summary}
+            {r.seed !== undefined && r.seed !== null && <> · seed {r.seed}</>}
           </li>
         ))}
       </ol>
-      {answer.runs.length > RUNS_SHOWN && (
-        <p class="quiet">and {plural(answer.runs.length - RUNS_SHOWN, "more run")}.</p>
-      )}
+      {total > RUNS_SHOWN && <p class="quiet">and {plural(total - RUNS_SHOWN, "more run")}.</p>}
     </section>
   );
 }
