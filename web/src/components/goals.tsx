@@ -1,6 +1,7 @@
 // Figures that a plan was held against: what was asked for, what came out.
 
-import type { Json, JsonObject } from "../api/types";
+import type { Json } from "../api/types";
+import { object, text } from "../lib/json";
 import { Section, Shape } from "./basics";
 
 export interface Goal {
@@ -10,9 +11,6 @@ export interface Goal {
   measured: string;
   met: boolean | null;
 }
-
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-const text = (v: Json | undefined): string => (typeof v === "string" ? v : typeof v === "number" ? String(v) : "");
 
 /** The goals of a report; empty when its plan had none. */
 export function goalsOf(report: Json): Goal[] {

@@ -1,13 +1,11 @@
 // How sure the verdict is: what was looked for, what was given up, and by which program.
 
-import type { Json, JsonObject } from "../api/types";
 import { integer, plural } from "../lib/format";
+import { object } from "../lib/json";
 import type { Report } from "../lib/report";
 import { Prose, Section, Shape } from "./basics";
 import { useRun } from "./run-context";
 import { coverageLine } from "./verdict";
-
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
 
 export function HowSure({ report }: { report: Report }) {
   const { detail } = useRun();
