@@ -35,15 +35,19 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Builds the shared tables and walks the history.
+    /// Builds the shared tables, or completes those that are given, and walks the history.
     pub(crate) fn new(
         history: &'a History,
         around: &'a Surroundings,
         availability: &'a Availability,
         promises: &'a Promises,
         options: &'a Options,
+        tables: Option<Vec<KeyIndex>>,
     ) -> Self {
-        let index = Index::build(history, options.threads);
+        let index = match tables {
+            Some(tables) => Index::complete(history, tables, options.threads),
+            None => Index::build(history, options.threads),
+        };
         let walk = Walk::run(&index, options.threads, options.examples_max);
         Context {
             history,

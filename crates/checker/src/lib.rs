@@ -43,6 +43,10 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
+//! # In pieces
+//! [`slices`] summarises parts of a history apart; [`Stream`] takes a history event by event and says at any time what is
+//! definitely broken; [`shrink()`] cuts an invalid history down to the operations that matter.
+//!
 //! # Purity
 //! No I/O, no clock, no randomness, no async. The same history gives the same bytes, whatever the number of threads.
 #![warn(clippy::disallowed_methods)]
@@ -67,6 +71,10 @@ mod options;
 pub(crate) mod par;
 pub mod render;
 pub mod report;
+mod rules;
+mod shrink;
+pub mod slices;
+mod stream;
 mod tally;
 mod walk;
 mod words;
@@ -75,3 +83,6 @@ pub use anomalies::{GlossaryEntry, glossary};
 pub use check::{check, check_within};
 pub use options::{Budgets, Contract, Model, Options};
 pub use report::{Judgement, ReasonDetail, Report, Verdict};
+pub use rules::{Rules, UnknownAnomaly};
+pub use shrink::{Progress, ShrinkError, Shrunk, shrink};
+pub use stream::{Live, LiveOptions, LiveViolation, Status, Stream};

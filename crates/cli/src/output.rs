@@ -21,7 +21,7 @@ pub(crate) enum Output {
     Sarif,
 }
 
-/// Prints a report to stdout. A closed pipe is not an error: the reader has seen enough.
+/// Prints a report to stdout.
 pub(crate) fn print(output: Output, report: &Report, path: &Path, timings: Value) -> Result<()> {
     let text = match output {
         Output::Text => render::text(report),
@@ -35,6 +35,11 @@ pub(crate) fn print(output: Output, report: &Report, path: &Path, timings: Value
             serde_json::to_string_pretty(&value)?
         }
     };
+    write(&text)
+}
+
+/// Writes a text to stdout. A closed pipe is not an error: the reader has seen enough.
+pub(crate) fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,23 +1,5 @@
 //! What clients say of groups, transactional ids and the ends of logs: everything that is neither a send nor a poll.
-//!
-//! # The rows
-//! All are rows of clients. What a row says "beside its value" stands in its further fields (of the completion, else of the
-//! invocation).
-//!
-//! | `f` | value | beside |
-//! |---|---|---|
-//! | `list-offsets` | ok: `{key: end}` or `{key: {"end", "high_watermark", "last_stable", "leader_epoch"}}` | |
-//! | `commit` | invoked: `{key: offset}` | `group`, `member`, `generation` |
-//! | `committed` | ok: `{key: offset or null}` | `group` |
-//! | `assigned`, `revoked`, `lost` | `{"keys": […]}` | `group`, `member`, `generation` |
-//! | `init-transactions` | | `transactional_id` |
-//! | `delete-records` | `{key: offset}` | |
-//! | `subscribe` | keys | `group`, `member` |
-//! | `poll`, `txn` | micro-operations | `rebalance_log`: `[{"type": "assigned", "keys": […], "generation": 3}]` |
-//! | `send`, `txn` | micro-operations | `transactional_id`; `offsets`: `{key: offset}` with `group`; `derived`: `[[input key, input value, output key, output value]]`; `commit_at` in nanoseconds |
-//!
-//! A member without a name is its process; a group without a name is one with all others that have none. `lost` is a
-//! `revoked` that the group decided without the member.
+//! `perjury_history::event` says which rows these are.
 
 mod commits;
 mod members;

@@ -1,9 +1,10 @@
 //! A report for people and for tools: terminal text, Markdown and Jira markup for tickets, JUnit XML, SARIF, annotations
 //! of GitHub, commands for kcat.
 //!
-//! Everything here works on the report alone: one that was read back from a store renders to the same bytes. Text that
-//! came from a cluster or a history is escaped where the format asks for it.
+//! All but [`explain()`], which quotes the history, work on the report alone: one that was read back from a store renders to
+//! the same bytes. Text that came from a cluster or a history is escaped where the format asks for it.
 
+mod explain;
 mod github;
 mod jira;
 mod junit;
@@ -14,6 +15,7 @@ mod sarif;
 mod text;
 mod ticket;
 
+pub use explain::explain;
 pub use github::annotations;
 pub use jira::jira;
 pub use junit::{junit, junit_from};

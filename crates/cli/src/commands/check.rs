@@ -4,7 +4,7 @@ use crate::duration::parse as duration;
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::{Context, Result};
-use perjury_checker::Options;
+use perjury_checker::{Options, Rules};
 use perjury_checker::linear::{Budget, Exhausted, Limits};
 use perjury_history::formats::{self, Format};
 use perjury_history::{History, ReadOptions, SubVia, parquet};
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// How to print the report.
     #[arg(short, long, default_value = "text")]
     output: Output,
+    /// Tell the whole story instead: what was promised, what happened event by event, and what usually causes it.
+    #[arg(long, conflicts_with = "output")]
+    explain: bool,
 }
 
 /// How a history is judged.
@@ -44,9 +47,16 @@ pub(crate) struct Judging {
     /// Draw write-write edges between operations; under the jepsen contract this allows G1c.
     #[arg(long)]
     ww_deps: bool,
-    /// How long a search for a linearization may take before the answer is unknown.
+    /// Leave these anomalies out, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    ignore: Vec<String>,
+    /// Look for nothing but these anomalies, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How long a search for a linearization, or for a smaller history, may take: then the answer is unknown, or what was
+    /// reached by then.
     #[arg(long, value_parser = duration, default_value = "60s")]
-    search_time: Duration,
+    pub(crate) search_time: Duration,
     /// How many MiB such a search may use before the answer is unknown.
     #[arg(long, default_value_t = 2048)]
     search_memory: u64,
@@ -59,7 +69,14 @@ impl Judging {
     pub(crate) fn options(&self) -> Result<Options> {
         let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
         let model = self.model.as_ref().map(|m| m.parse()).transpose();
+        let names = |names: &'_ [String]| names.iter().map(String::as_str).collect::<Vec<_>>();
+        let rules = if self.only.is_empty() {
+            Rules::without(names(&self.ignore)).map_err(|e| usage(format!("--ignore: {e}")))?
+        } else {
+            Rules::only(names(&self.only)).map_err(|e| usage(format!("--only: {e}")))?
+        };
         Ok(Options {
+            rules,
             contract,
             model: model.map_err(|e| usage(format!("--model: {e}")))?,
             sub_via: self.sub_via.clone(),
@@ -107,7 +124,11 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let report = perjury_checker::check_within(&history, &options, &mut budget);
     let timings =
         serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
-    output::print(args.output, &report, &path, timings)?;
+    if args.explain {
+        output::write(&perjury_checker::render::explain(&report, &history))?;
+    } else {
+        output::print(args.output, &report, &path, timings)?;
+    }
     Ok(exit::of(report.verdict))
 }
 
