@@ -121,7 +121,8 @@ pub async fn run(
     say.say(&format!("run     {}", dir.path().display()));
     say.say(&format!("seed    {}", plan.worker.seed));
     let context = RunContext::new(dir.path().into(), origin)
-        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] });
+        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] })
+        .with_placement(plan.cluster.placement);
     let driver = Arc::new(TestbedDriver::with_options(testbed(plan, this), context));
     let problems: Vec<String> = driver
         .preflight()
@@ -129,6 +130,7 @@ pub async fn run(
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| format!("{}; to fix: {}", finding.what, finding.fix))
+        .chain(crate::preflight::refused_faults(plan, driver.as_ref()))
         .collect();
     if !problems.is_empty() {
         dir.mark_interrupted(Utc::now(), &problems.join("; "))?;

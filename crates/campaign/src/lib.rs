@@ -12,11 +12,13 @@ mod execute;
 mod executor;
 mod judge;
 mod matrix;
+mod named;
 mod plan;
 mod queue;
 mod salvage;
 mod settings;
 mod shelf;
+mod preflight;
 
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
@@ -25,6 +27,7 @@ pub use matrix::{
     CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
+pub use named::{NAMED_PLANS, NamedPlan};
 pub use plan::{ClusterPlan, RunPlan};
 pub use queue::{Change, Queue, Until};
 pub use salvage::{Ending, SalvageError, salvage};

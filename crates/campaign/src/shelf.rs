@@ -62,6 +62,18 @@ pub enum CampaignState {
 }
 
 impl CampaignState {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CampaignState::Queued => "queued",
+            CampaignState::Running => "running",
+            CampaignState::Paused => "paused",
+            CampaignState::Cancelled => "cancelled",
+            CampaignState::Done => "done",
+            CampaignState::Interrupted => "interrupted",
+        }
+    }
+
     /// Whether nothing will happen to it any more.
     pub fn is_over(self) -> bool {
         matches!(self, CampaignState::Cancelled | CampaignState::Done | CampaignState::Interrupted)

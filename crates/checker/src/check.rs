@@ -47,6 +47,7 @@ pub(crate) fn check_tables(
     let mut gate = coverage::gate(history, &around, options, model == Model::Kafka);
     let mut report = blank(history, &promises);
     report.model = model.as_str().into();
+    gate.notes.extend(options.rules.note());
     let measured = guarded(&mut gate, "availability", || availability::measure(history, &around));
     report.availability = measured.unwrap_or_default();
     if gate.time_reversed {
@@ -136,7 +137,8 @@ fn cycles(ctx: &Context<'_>, budget: &mut dyn Budget, report: &mut Report, gate:
 
 /// A report in which nothing was looked at yet.
 fn blank(history: &History, promises: &Promises) -> Report {
-    let rules = anomalies::all().map(|e| {
+    let asked = anomalies::all().filter(|e| promises.rules.looks_for(e.name));
+    let rules = asked.map(|e| {
         let rule = promises.rule(e.name, e.clause);
         RuleReport { anomaly: e.name.into(), judgement: rule.judgement, rule: rule.rule }
     });
@@ -187,7 +189,9 @@ fn guarded<T>(gate: &mut Gate, what: &str, work: impl FnOnce() -> T) -> Option<T
 
 fn analyse(ctx: &Context<'_>, report: &mut Report, gate: &mut Gate) {
     for entry in &CATALOGUE {
-        let Some(run) = entry.run else { continue };
+        let Some(run) = entry.run.filter(|_| ctx.promises.rules.looks_for(entry.name)) else {
+            continue;
+        };
         let verdict = match guarded(gate, entry.name, || run(ctx)) {
             None => Verdict::Unknown,
             Some(found) => record(ctx.promises, report, entry, entry.name, found),
@@ -232,7 +236,7 @@ pub(crate) fn record(
     analysis: &str,
     found: Found,
 ) -> Verdict {
-    if found.count == 0 {
+    if found.count == 0 || !promises.rules.looks_for(entry.name) {
         return Verdict::Valid;
     }
     let rule = promises.rule(entry.name, entry.clause);

@@ -100,7 +100,12 @@ pub(crate) fn transactions(
     report.contract.name = "consistency".into();
     report.contract.models.clone_from(&options.consistency_models);
     report.contract.rules.clear();
+    let mut prohibited = false;
     for (name, anomaly) in found.anomalies {
+        if !options.rules.looks_for(&name) {
+            continue;
+        }
+        prohibited |= anomaly.prohibited;
         let (judgement, rule) = if anomaly.prohibited {
             (Judgement::Violation, format!("{} excludes it (Adya 1999; Elle).", capital(&models)))
         } else {
@@ -124,7 +129,10 @@ pub(crate) fn transactions(
     let verdict = match found.verdict {
         GeneralVerdict::Valid => Verdict::Valid,
         GeneralVerdict::Unknown => Verdict::Unknown,
-        GeneralVerdict::Invalid => Verdict::Invalid,
+        GeneralVerdict::Invalid if prohibited => Verdict::Invalid,
+        // Everything that made it invalid was left out.
+        GeneralVerdict::Invalid if found.reasons.is_empty() => Verdict::Valid,
+        GeneralVerdict::Invalid => Verdict::Unknown,
     };
     report.analyses.insert(workload.as_str().into(), verdict);
     let reasons = found.reasons.into_iter();

@@ -2,6 +2,7 @@
 
 use crate::elle::Workload;
 use crate::linear::ModelName;
+use crate::rules::Rules;
 use perjury_history::SubVia;
 
 /// Which promises a history is judged by.
@@ -114,6 +115,8 @@ pub struct Options {
     pub ww_deps: bool,
     /// The budgets of availability. The plan in the history's header may declare them as well.
     pub budgets: Budgets,
+    /// Which anomalies are looked for.
+    pub rules: Rules,
 }
 
 impl Default for Options {
@@ -129,6 +132,7 @@ impl Default for Options {
             sub_via: Vec::new(),
             ww_deps: false,
             budgets: Budgets::default(),
+            rules: Rules::default(),
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::prepared::{Prepared, Wanted};
 use crate::sign::Signing;
 use crate::source::Source;
 use crate::texts::{self, texts};
+use perjury_checker::Report;
+use perjury_checker::render::Origin;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of a bundle's shape.
@@ -67,6 +69,10 @@ pub struct Bundle {
     pub bytes: Vec<u8>,
     /// Its manifest.
     pub manifest: Manifest,
+    /// The report inside, as it was made of the redacted history.
+    pub report: Report,
+    /// What the texts inside say of the run.
+    pub origin: Origin,
     /// A file name that says what it is: `<name>-<time>-<anomaly>.zip`.
     pub file_name: String,
 }
@@ -104,6 +110,7 @@ pub fn bundle(
         html_data_sha256: data_sha256,
         members: Vec::new(),
     };
+    let origin = texts::origin(&prepared);
     files.push((HISTORY.into(), prepared.text));
     let packed = pack(&files)?;
     let unexpected = |why: crate::container::Flaw| EvidenceError::not(why.member, why.what);
@@ -122,7 +129,8 @@ pub fn bundle(
         last.push((SIGNATURE.to_owned(), signed.map_err(EvidenceError::json("the signature"))?));
     }
     let file_name = file_name(&manifest, "zip");
-    Ok(Bundle { bytes: extend(packed, &last)?, manifest, file_name })
+    let bytes = extend(packed, &last)?;
+    Ok(Bundle { bytes, manifest, report: prepared.report, origin, file_name })
 }
 
 /// The one-file report of a run or history alone, at most five megabytes, and a name for it.

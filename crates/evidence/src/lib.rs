@@ -5,7 +5,7 @@
 //!   report alone. Secrets are removed always, values, hosts and keys on request; the verdict stays.
 //! - [`verify`] checks either from the file alone: hashes, signature, and the verdict drawn again from the contained
 //!   history. Whatever differs is named: the file of the bundle, the part of the page, the operation.
-//! - `ticket` turns a report into requests to bug trackers.
+//! - [`ticket`] turns a report into requests to bug trackers.
 //!
 //! Everything that comes in is a stranger's: archives are read within limits, and no byte of one goes unexplained.
 //!
@@ -33,6 +33,7 @@ mod shrunk;
 mod sign;
 mod source;
 mod texts;
+pub mod ticket;
 mod verify;
 mod verify_page;
 

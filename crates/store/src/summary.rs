@@ -160,7 +160,12 @@ impl Look {
             Ok(state) => look.state = state,
             Err(e) => look.note(format!("{e}. Remove the file if the run is over.")),
         }
-        if !look.has_history {
+        // A writer that says why it ended before its first event has said all that there is to say.
+        let explained = look
+            .state
+            .as_ref()
+            .is_some_and(|s| s.status == WriterState::Interrupted && s.reason.is_some());
+        if !look.has_history && !explained {
             look.note(format!(
                 "There is no history.jsonl in {path}: the run was copied without it, or ended before its first event. Copy the file in, or remove the directory."
             ));

@@ -40,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "perjury-cluster",
             "perjury-worker",
             "perjury-secrets",
+            "perjury-sim",
             "perjury-store",
         ],
     ),

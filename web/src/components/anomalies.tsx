@@ -11,7 +11,7 @@ import { type Anomaly, type Example, type Fold, foldsOf, type Report } from "../
 import { open, permalink, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 import { CopyButton, JudgementBadge, Loading, OpLinks, Problem, Section } from "./basics";
-import { Fact, Items } from "./facts";
+import { Explained } from "./facts";
 import { NodeLines } from "./logs";
 import { Matrix } from "./matrix";
 import { type Focus, OperationCard, operationKey } from "./operation";
@@ -108,15 +108,7 @@ function Meaning({ name }: { name: string }) {
   return (
     <details class="meaning" onToggle={(e) => setShown(e.currentTarget.open)}>
       <summary>What it means, likely causes, what to do</summary>
-      {entry && (
-        <dl class="entry-facts">
-          <Fact name="What it is" text={entry.what} />
-          <Fact name="Impact" text={entry.why} />
-          <Items name="Likely causes" items={entry.causes} />
-          <Items name="What to do" items={entry.actions} />
-          <Fact name="Source" text={entry.source} />
-        </dl>
-      )}
+      {entry && <Explained entry={entry} />}
       {data && !entry && <p class="quiet">The glossary has no entry for it.</p>}
     </details>
   );

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Json, JsonObject } from "../api/types";
 import { clock, nanos } from "../lib/format";
+import { object } from "../lib/json";
 import { place } from "../lib/state";
 import { JudgementBadge, Section } from "./basics";
 import { NodeLines } from "./logs";

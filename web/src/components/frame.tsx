@@ -27,9 +27,10 @@ function ThemeButton() {
 
 const KEYS: [string, string][] = [
   ["n  p", "next and previous anomaly"],
-  ["f", "first anomaly"],
+  ["f", "first and worst anomaly"],
   ["/", "search"],
   ["Esc", "close what is open"],
+  ["↑ ↓ PgUp PgDn", "move in the log, while it has the focus"],
   ["?", "this help"],
 ];
 

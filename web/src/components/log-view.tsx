@@ -6,7 +6,7 @@ import type { LogRow, LogView as LogPage } from "../api/types";
 import { columns, nothing, repeated, stateOf } from "../lib/matrix";
 import { integer } from "../lib/format";
 import { show } from "../lib/operation";
-import type { Report } from "../lib/report";
+import { currentCase, type Report } from "../lib/report";
 import { heightOf, pagesOf, ROW, rowAt, scrollAt } from "../lib/virtual";
 import { place } from "../lib/state";
 import { Problem, Section } from "./basics";
@@ -40,8 +40,7 @@ function spotsOf(report: Report): Spot[] {
 
 export function LogSection({ report }: { report: Report }) {
   const spots = useMemo(() => spotsOf(report), [report]);
-  const open = place.value.anomaly;
-  const example = report.anomalies.find((a) => a.name === open?.name)?.examples[open?.example ?? 0];
+  const example = currentCase(report, place.value.anomaly)?.example;
   const wanted = example?.key !== undefined && example.key !== null ? show(example.key) : null;
   const [key, setKey] = useState<string>(() => wanted ?? spots[0]?.key ?? report.keys[0]?.key ?? "");
   const [target, setTarget] = useState<number>(() => example?.offset ?? spots.find((s) => s.key === key)?.offset ?? 0);

@@ -5,7 +5,7 @@ import { useFetch } from "../lib/use-fetch";
 import { stepsOf } from "../lib/proof/cycle";
 import { prefixOf } from "../lib/proof/prefix";
 import { show } from "../lib/operation";
-import type { Anomaly, Example, Report } from "../lib/report";
+import { currentCase, type Report } from "../lib/report";
 import { place } from "../lib/state";
 import { JudgementBadge, Loading, Problem, Section } from "./basics";
 import { Cycle } from "./cycle";
@@ -16,18 +16,9 @@ import { useRun } from "./run-context";
 /** More than this nobody reads as a picture. */
 const OPS_MAX = 12;
 
-/** The case that is open on the page, else the first of the worst anomaly. */
-function current(report: Report): { anomaly: Anomaly; example: Example; at: number } | null {
-  const open = place.value.anomaly;
-  const anomaly = report.anomalies.find((a) => a.name === open?.name) ?? report.anomalies[0];
-  const at = anomaly && anomaly.name === open?.name ? open.example : 0;
-  const example = anomaly?.examples[at];
-  return anomaly && example ? { anomaly, example, at } : null;
-}
-
 export function Proof({ report }: { report: Report }) {
   const { id, timeline } = useRun();
-  const now = current(report);
+  const now = currentCase(report, place.value.anomaly);
   const ops = now?.example.ops.slice(0, OPS_MAX).join() ?? "";
   const { data, error, loading } = useFetch(ops === "" ? null : `${id} ${ops}`, (s) =>
     api.operations(id, { index: ops }, s),

@@ -1,7 +1,7 @@
 // How sure the verdict is: what was looked for, what was given up, and by which program.
 
-import type { Json, JsonObject } from "../api/types";
 import { integer, plural } from "../lib/format";
+import { object } from "../lib/json";
 import type { Report } from "../lib/report";
 import { Prose, Section, Shape } from "./basics";
 import { useRun } from "./run-context";

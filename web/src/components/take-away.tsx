@@ -6,10 +6,10 @@ import type { FileEntry } from "../api/types";
 import { bytes } from "../lib/format";
 import { rerun } from "../lib/kcat";
 import { ticket } from "../lib/markdown";
-import { may } from "../lib/session";
+import { may, session } from "../lib/session";
 import { go, permalink, place } from "../lib/state";
 import { useAction } from "../lib/use-fetch";
-import { CopyButton, Problem, Section } from "./basics";
+import { CopyButton, Link, Problem, Section } from "./basics";
 import { useRun } from "./run-context";
 
 const WHAT: Record<string, string> = {
@@ -33,6 +33,11 @@ export function TakeAway() {
         {report && <CopyButton text={github}>Copy as Markdown for GitHub</CopyButton>}
         {report && <CopyButton text={() => api.markdown(id, "jira")}>Copy for Jira</CopyButton>}
         <CopyButton text={() => permalink(place.value)}>Copy a link to this view</CopyButton>
+        {!alone && !session.value?.only && (
+          <Link class="button" href={`/?${new URLSearchParams({ name: detail.summary.name, pick: id }).toString()}`}>
+            Compare with another run
+          </Link>
+        )}
       </div>
       {!alone && may("run") && <Acts />}
       {!alone && <Files id={id} files={detail.files} />}

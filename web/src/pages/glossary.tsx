@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { GlossaryEntry } from "../api/types";
 import { CopyButton, Link, Loading, Problem } from "../components/basics";
-import { Fact, Items } from "../components/facts";
+import { Explained } from "../components/facts";
 import { Frame } from "../components/frame";
 import { plural } from "../lib/format";
 import { place } from "../lib/state";
@@ -90,15 +90,7 @@ function Entry({ entry: a, here }: { entry: GlossaryEntry; here: boolean }) {
           Runs with it
         </Link>
       </header>
-      <dl class="entry-facts">
-        <Fact name="What it is" text={a.what} />
-        <Fact name="Impact" text={a.why} />
-        <Items name="Likely causes" items={a.causes} />
-        <Items name="What to do" items={a.actions} />
-        <Fact name="How it is found" text={a.how} />
-        <Fact name="What is promised" text={a.contract} />
-        <Fact name="Source" text={a.source} />
-      </dl>
+      <Explained entry={a} whole />
       {a.example && (
         <details>
           <summary>

@@ -24,8 +24,9 @@ import { readReport, type Report, step } from "../lib/report";
 import { open, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 
-/** How often a run that is under way is looked at again, ms. */
+/** How often a run that is under way is looked at again, and its charts, which cost the server more, ms. */
 const FOLLOW = 3000;
+const REDRAW = 10_000;
 
 export function ReportPage({ id }: { id: string }) {
   const detail = useFetch(id, (s) => api.detail(id, s));
@@ -37,7 +38,7 @@ export function ReportPage({ id }: { id: string }) {
   }, [running]);
   // A one-file report has what it needs of the history in itself.
   const hasHistory = alone || (detail.data?.files.some((f) => f.path === "history.jsonl") ?? false);
-  const timeline = useFetch(hasHistory ? id : null, (s) => api.timeline(id, {}, s), running ? FOLLOW : null);
+  const timeline = useFetch(hasHistory ? id : null, (s) => api.timeline(id, {}, s), running ? REDRAW : null);
   const ran = useRef(false);
   useEffect(() => {
     // The last events may have come after the last look.

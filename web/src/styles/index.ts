@@ -6,5 +6,6 @@ import "./report.css";
 import "./charts.css";
 import "./operations.css";
 import "./pages.css";
+import "./campaigns.css";
 import "./proof.css";
 import "./print.css";

@@ -23,6 +23,7 @@ mod jepsen;
 
 use crate::options::{Budgets, Contract, Options};
 use crate::report::Judgement;
+use crate::rules::Rules;
 use perjury_history::{Acks, Configuration, F, Header, History, SubVia};
 
 /// The promise that an anomaly would break.
@@ -146,6 +147,8 @@ pub(crate) struct Promises {
     pub(crate) config: Configuration,
     /// The declared budgets.
     pub(crate) budgets: Budgets,
+    /// Which anomalies are looked for.
+    pub(crate) rules: Rules,
     ww_deps: bool,
     storage_faults: bool,
 }
@@ -166,6 +169,7 @@ impl Promises {
             contract: options.contract,
             config,
             budgets: budgets(header, options.budgets),
+            rules: options.rules.clone(),
             ww_deps: options.ww_deps,
             storage_faults: header.nemesis.iter().any(|f| takes_data(f)),
         }

@@ -4,7 +4,7 @@ use crate::duration::parse as duration;
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::{Context, Result};
-use perjury_checker::Options;
+use perjury_checker::{Options, Rules};
 use perjury_checker::linear::{Budget, Exhausted, Limits};
 use perjury_history::formats::{self, Format};
 use perjury_history::{History, ReadOptions, SubVia, parquet};
@@ -47,6 +47,12 @@ pub(crate) struct Judging {
     /// Draw write-write edges between operations; under the jepsen contract this allows G1c.
     #[arg(long)]
     ww_deps: bool,
+    /// Leave these anomalies out, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    ignore: Vec<String>,
+    /// Look for nothing but these anomalies, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// How long a search for a linearization, or for a smaller history, may take: then the answer is unknown, or what was
     /// reached by then.
     #[arg(long, value_parser = duration, default_value = "60s")]
@@ -63,7 +69,14 @@ impl Judging {
     pub(crate) fn options(&self) -> Result<Options> {
         let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
         let model = self.model.as_ref().map(|m| m.parse()).transpose();
+        let names = |names: &'_ [String]| names.iter().map(String::as_str).collect::<Vec<_>>();
+        let rules = if self.only.is_empty() {
+            Rules::without(names(&self.ignore)).map_err(|e| usage(format!("--ignore: {e}")))?
+        } else {
+            Rules::only(names(&self.only)).map_err(|e| usage(format!("--only: {e}")))?
+        };
         Ok(Options {
+            rules,
             contract,
             model: model.map_err(|e| usage(format!("--model: {e}")))?,
             sub_via: self.sub_via.clone(),

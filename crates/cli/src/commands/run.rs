@@ -12,6 +12,7 @@ use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
+use super::faults::FaultArgs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,10 +28,12 @@ pub(crate) struct Args {
     /// What clients do.
     #[arg(short, long, default_value = "queue")]
     workload: Workload,
-    /// Faults, comma-separated: kill, pause; none for none; noop for faults that do nothing.
+    /// Faults, comma-separated, such as kill, pause, partition, one-way, isolate-leader, loss, drop-response, disk-full,
+    /// clock-skew; none for none; noop for faults that do nothing. A name that does not exist is answered with all names.
     #[arg(long, value_delimiter = ',', default_value = "kill")]
     nemesis: Vec<String>,
-    /// Roles that faults aim at in turn, comma-separated: leader, follower, all. A role named twice comes twice as often.
+    /// Roles that faults aim at in turn, comma-separated: leader, follower, controller, coordinator, random, all,
+    /// node:NUMBER. A role named twice comes twice as often.
     #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
     /// The mean time from a heal to the next fault.
@@ -75,6 +78,8 @@ pub(crate) struct Args {
     /// The program of a node, instead of this perjury's own testbed.
     #[arg(long)]
     binary: Option<PathBuf>,
+    #[command(flatten)]
+    faults: FaultArgs,
     #[command(flatten)]
     topic: TopicArgs,
     #[command(flatten)]
@@ -155,6 +160,18 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
     execute(args, quiet).map(exit::of)
 }
 
+/// As `perjury run` with these words after its own name.
+pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<ExitCode> {
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
+    }
+    let parsed =
+        <Parsed as clap::Parser>::try_parse_from(words).map_err(|e| usage(e.to_string()))?;
+    run(parsed.args, quiet)
+}
+
 /// The resolved plan, checked.
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
@@ -174,9 +191,10 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
     let options = args.judging.options()?;
     let plan = planned(&args)?;
     let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let say = Stderr { quiet };
+    super::faults::undo_leftovers(&args.store, &say);
     let this = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let say = Stderr { quiet };
     let finished = runtime.block_on(async {
         let stop = CancellationToken::new();
         let on_signal = stop.clone();
@@ -239,7 +257,9 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         Some(factor) => factor,
         None => i32::try_from(args.topic.nodes.min(3))?,
     };
+    let fault_settings = args.faults.settings()?;
     let cluster = ClusterPlan {
+        placement: args.faults.placement(&nemesis),
         driver: args.cluster.clone(),
         nodes: args.topic.nodes,
         binary: args.binary.clone(),
@@ -273,6 +293,8 @@ fn resolve(args: &Args) -> Result<RunPlan> {
             ..ClientSettings::default()
         },
         nemesis,
+        fault_settings,
+        disarmed: args.faults.disarm,
         targets: args.target.clone(),
         nemesis_interval_ms: millis(args.nemesis_interval),
         fault_duration_ms: millis(args.fault_duration),

@@ -23,7 +23,8 @@ const RECORDS_BY_INDEX: usize = 5000;
 const LOG_ROWS_MAX: i64 = 2000;
 
 /// Which operations.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct OperationsQuery {
     /// Indices of events, separated by commas. With it everything else is ignored.
     index: Option<String>,
@@ -58,6 +59,8 @@ pub(crate) struct OperationsAnswer {
 }
 
 /// Operations by index or by search.
+#[utoipa::path(get, path = "/runs/{name}/{time}/operations", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), OperationsQuery),
+    responses((status = 200, description = "operations, total, before, next", body = serde_json::Value)))]
 pub(crate) async fn operations(
     State(state): State<AppState>,
     InRun(run): InRun,
@@ -148,7 +151,8 @@ fn ended(kind: Option<&str>) -> Result<Option<Ended>, ApiError> {
 }
 
 /// Which window of a key's log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
     key: String,
     from: Option<i64>,
@@ -156,6 +160,8 @@ pub(crate) struct LogQuery {
 }
 
 /// Who wrote and who read each offset of a key.
+#[utoipa::path(get, path = "/runs/{name}/{time}/log", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), LogQuery),
+    responses((status = 200, description = "who wrote and who read each offset of a key", body = serde_json::Value)))]
 pub(crate) async fn log(
     State(state): State<AppState>,
     InRun(run): InRun,

@@ -29,6 +29,8 @@ pub(crate) struct Detail {
 }
 
 /// Summary, report, plan, header and files of a run.
+#[utoipa::path(get, path = "/runs/{name}/{time}", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time")),
+    responses((status = 200, description = "summary, report, plan, header, files, nodes, path", body = serde_json::Value)))]
 pub(crate) async fn detail(
     State(state): State<AppState>,
     InRun(run): InRun,
@@ -47,7 +49,8 @@ pub(crate) async fn detail(
 }
 
 /// Which window of time.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct TimelineQuery {
     points: Option<usize>,
     /// Nanoseconds since the start of the run.
@@ -56,6 +59,8 @@ pub(crate) struct TimelineQuery {
 }
 
 /// Latency points, rates, fault bands and leader changes.
+#[utoipa::path(get, path = "/runs/{name}/{time}/timeline", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), TimelineQuery),
+    responses((status = 200, description = "latency points, rates, fault bands, leader changes", body = serde_json::Value)))]
 pub(crate) async fn timeline(
     State(state): State<AppState>,
     InRun(run): InRun,

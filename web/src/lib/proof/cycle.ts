@@ -1,6 +1,7 @@
 // A circle of operations as a report holds it, and where it stands on paper.
 
-import type { Json, JsonObject } from "../../api/types";
+import type { Json } from "../../api/types";
+import { list, object, text } from "../json";
 
 export interface Step {
   from: number;
@@ -10,19 +11,13 @@ export interface Step {
   text: string;
 }
 
-const object = (v: Json | undefined): JsonObject | null =>
-  v !== null && typeof v === "object" && !Array.isArray(v) ? v : null;
-
 /** The edges of an example, in order; empty when it is no circle. */
 export function stepsOf(other: [string, Json][]): Step[] {
   const raw = other.find(([name]) => name === "steps")?.[1];
-  if (!Array.isArray(raw)) return [];
-  return raw.flatMap((v) => {
-    const o = object(v);
-    const [from, to] = [o?.["from"], o?.["to"]];
-    if (o === null || typeof from !== "number" || typeof to !== "number") return [];
-    const rel = typeof o["type"] === "string" ? o["type"] : "";
-    return [{ from, to, rel, text: typeof o["text"] === "string" ? o["text"] : "" }];
+  return list(raw).flatMap((v) => {
+    const { from, to, type, text: why } = object(v);
+    if (typeof from !== "number" || typeof to !== "number") return [];
+    return [{ from, to, rel: text(type), text: text(why) }];
   });
 }
 

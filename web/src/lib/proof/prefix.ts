@@ -1,6 +1,7 @@
 // The longest linearizable prefix of an object, as a report holds it.
 
 import type { Json, JsonObject } from "../../api/types";
+import { list, numbers, object } from "../json";
 
 export interface Attempt {
   tail: number[];
@@ -18,7 +19,6 @@ export interface Prefix {
 }
 
 const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-const numbers = (v: Json | undefined): number[] => (Array.isArray(v) ? v.filter((n) => typeof n === "number") : []);
 
 /** The event by which an operation is named: where it returned, or where it was invoked. */
 function shown(v: Json): number[] {
@@ -33,14 +33,14 @@ export function prefixOf(other: [string, Json][]): Prefix | null {
   const end = fields["prefix_end"];
   if (typeof end !== "number") return null;
   const last = numbers(fields["prefix"]);
-  const attempts = Array.isArray(fields["attempts"]) ? fields["attempts"] : [];
+  const attempts = list(fields["attempts"]);
   return {
     end,
     length: typeof fields["prefix_length"] === "number" ? fields["prefix_length"] : last.length,
     last,
     attempts: attempts.map((raw) => {
       const o = object(raw);
-      const tail = Array.isArray(o["tail"]) ? o["tail"].flatMap(shown) : [];
+      const tail = list(o["tail"]).flatMap(shown);
       return { tail, state: String(o["state"] ?? ""), why: String(o["why"] ?? "") };
     }),
   };
