@@ -12,6 +12,7 @@ mod drivers;
 mod execute;
 mod executor;
 mod failover;
+mod first_screen;
 mod forming;
 mod judge;
 mod matrix;
@@ -26,6 +27,7 @@ mod shelf;
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
+pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
 pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
