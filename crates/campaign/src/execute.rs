@@ -1,5 +1,6 @@
 //! Executes one plan.
 
+use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::RunPlan;
 use chrono::{SecondsFormat, Utc};
@@ -161,8 +162,13 @@ async fn finish(
     say.say("checking the history");
     let checking = Instant::now();
     let path = dir.history_path();
-    let (_, mut report) =
-        tokio::task::spawn_blocking(move || judge_file(&path, &options)).await??;
+    let place = dir.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let (history, report) = judge_file(&path, &options)?;
+        keep_first_screen(&place, &history, &report, LONG_HISTORY_BYTES);
+        Ok::<_, JudgeError>(report)
+    });
+    let mut report = judged.await??;
     if let Some(cut) = &cut {
         report = with_reason(report, cut.code(), &cut.to_string());
     }

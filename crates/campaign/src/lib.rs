@@ -10,18 +10,20 @@
 
 mod execute;
 mod executor;
+mod first_screen;
 mod judge;
 mod matrix;
 mod named;
 mod plan;
+mod preflight;
 mod queue;
 mod salvage;
 mod settings;
 mod shelf;
-mod preflight;
 
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
+pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
     CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,

@@ -40,6 +40,7 @@ mod broker;
 mod bugs;
 mod config;
 mod control;
+mod coordinator;
 mod error;
 pub mod events;
 mod log;
@@ -47,7 +48,7 @@ mod node;
 mod replica;
 mod wire;
 
-pub use bugs::{Bug, UnknownBug};
+pub use bugs::{Bug, Needs, UnknownBug};
 pub use config::{HostPort, NodeConfig, Peer, Timings};
 pub use error::{ConfigError, NodeError};
 pub use node::run_node;

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::Utc;
 use futures::StreamExt;
-use perjury_campaign::judge_file;
+use perjury_campaign::{LONG_HISTORY_BYTES, judge_file, keep_first_screen};
 use perjury_checker::Options;
 use perjury_history::formats::{self, Format, detect};
 use perjury_history::jsonl;

@@ -85,6 +85,11 @@ impl Cluster {
         cluster
     }
 
+    /// The nodes that run.
+    pub(crate) fn running(&self) -> Vec<u32> {
+        self.children.keys().copied().collect()
+    }
+
     pub(crate) fn log_path(&self, id: u32) -> PathBuf {
         self.dir.path().join(format!("node-{id}.log"))
     }
