@@ -15,11 +15,11 @@ mod judge;
 mod matrix;
 mod named;
 mod plan;
+mod preflight;
 mod queue;
 mod salvage;
 mod settings;
 mod shelf;
-mod preflight;
 
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};

@@ -13,8 +13,8 @@ pub(crate) mod serve;
 pub(crate) mod shrink;
 pub(crate) mod store;
 pub(crate) mod testbed;
-pub(crate) mod token;
 pub(crate) mod ticket;
+pub(crate) mod token;
 pub(crate) mod verify;
 
 use std::process::ExitCode;
