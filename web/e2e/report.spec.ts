@@ -1,23 +1,17 @@
 // Walks the pages of a running server over a store that has at least one invalid run, as a reader of a report would.
 
-import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page, test } from "@playwright/test";
+import { complaints, expectAccessible, expectNoOverflow, SHOTS } from "./support/page";
+import { json, SESSION, GLOSSARY } from "./support/mock";
 
-const SHOTS = "test-results/screens";
+test.beforeEach(async ({ page }) => {
+  await page.route("**/api/v1/session", json(SESSION));
+  await page.route("**/api/v1/glossary", json(GLOSSARY));
+});
 
 interface ListedRun {
   id: string;
   verdict: string | null;
-}
-
-/** Collects everything that the browser complains about, violations of the content security policy among it. */
-function complaints(page: Page): string[] {
-  const found: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() === "error") found.push(message.text());
-  });
-  page.on("pageerror", (error) => found.push(String(error)));
-  return found;
 }
 
 async function runs(page: Page, verdict: string): Promise<ListedRun[]> {
@@ -46,25 +40,6 @@ function coloursOf(page: Page, canvas: number): Promise<number> {
       for (let i = 0; i < data.length; i += 4) seen.add((data[i]! << 16) | (data[i + 1]! << 8) | data[i + 2]!);
       return seen.size;
     });
-}
-
-async function expectNoOverflow(page: Page): Promise<void> {
-  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  expect(beyond, "pixels beyond the right edge").toBeLessThanOrEqual(0);
-}
-
-async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-  expect(
-    serious.map(
-      (v) =>
-        `${v.id}: ${v.nodes
-          .map((n) => n.target.join(" "))
-          .slice(0, 3)
-          .join(", ")}`,
-    ),
-  ).toEqual([]);
 }
 
 test("from the list to the operations of an anomaly", async ({ page }) => {

@@ -1,9 +1,15 @@
 import { useEffect } from "preact/hooks";
-import { Frame } from "./components/frame";
 import { Link } from "./components/basics";
-import { runOf } from "./lib/hash";
+import { Frame } from "./components/frame";
+import { routeOf } from "./lib/routes";
 import { path } from "./lib/state";
+import { CampaignPage } from "./pages/campaign";
+import { CampaignsPage } from "./pages/campaigns";
+import { ComparePage } from "./pages/compare";
+import { GlossaryPage } from "./pages/glossary";
 import { ListPage } from "./pages/list";
+import { LoginPage } from "./pages/login";
+import { PlanPage } from "./pages/plan";
 import { ReportPage } from "./pages/report";
 
 function NotFound() {
@@ -15,17 +21,45 @@ function NotFound() {
       <div class="empty">
         <h1>There is no such page</h1>
         <p>
-          Pages are the <Link href="/">list of runs</Link> and, for each run,{" "}
-          <code>/runs/&lt;name&gt;/&lt;time&gt;</code>.
+          A run stands under <code>/runs/&lt;name&gt;/&lt;time&gt;</code>, a campaign under{" "}
+          <code>/campaigns/&lt;id&gt;</code>. If a link led here, it may have been cut: copy it whole.
         </p>
+        <ul class="plain-list">
+          <li>
+            <Link href="/">All runs</Link>
+          </li>
+          <li>
+            <Link href="/campaigns">All campaigns</Link>
+          </li>
+          <li>
+            <Link href="/glossary">Every anomaly explained</Link>
+          </li>
+        </ul>
       </div>
     </Frame>
   );
 }
 
 export function App() {
-  const run = runOf(path.value);
-  if (run !== null) return <ReportPage key={run} id={run} />;
-  if (path.value === "/" || path.value === "/runs" || path.value === "/index.html") return <ListPage />;
-  return <NotFound />;
+  const route = routeOf(path.value);
+  switch (route.page) {
+    case "list":
+      return <ListPage />;
+    case "report":
+      return <ReportPage key={route.run} id={route.run} />;
+    case "compare":
+      return <ComparePage />;
+    case "campaigns":
+      return <CampaignsPage />;
+    case "campaign":
+      return <CampaignPage key={route.id} id={route.id} />;
+    case "plan":
+      return <PlanPage />;
+    case "glossary":
+      return <GlossaryPage />;
+    case "login":
+      return <LoginPage />;
+    case "none":
+      return <NotFound />;
+  }
 }

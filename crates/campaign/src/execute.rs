@@ -1,5 +1,6 @@
 //! Executes one plan.
 
+use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::RunPlan;
 use chrono::{SecondsFormat, Utc};
@@ -11,7 +12,7 @@ use perjury_cluster::{
     Cluster, ClusterOptions, Driver, FormationError, GuardCommand, RunContext, TopicError,
 };
 use perjury_history::{Header, Process};
-use perjury_store::{RunDir, Store, StoreError};
+use perjury_store::{RunDir, RunId, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
 use perjury_worker::progress::Progress;
 use perjury_worker::recorder::{Draft, Recorder, RecorderError};
@@ -95,7 +96,8 @@ impl Cut {
 /// Runs a plan: forms the cluster, records, shuts down, checks and stores.
 ///
 /// `this` is the running `perjury`, which is also the testbed's node and the guard. When `stop` is cancelled the run
-/// ends early, and what was recorded is checked.
+/// ends early, and what was recorded is checked. `into` is a directory that was made for this run and holds its plan;
+/// without it a new one is made.
 ///
 /// # Errors
 /// Only when there is nothing to report: a bad plan, a store that cannot be written, a history that cannot be read. A
@@ -103,6 +105,7 @@ impl Cut {
 pub async fn run(
     plan: &RunPlan,
     store: &Store,
+    into: Option<&RunId>,
     this: &Path,
     options: &Options,
     stop: &CancellationToken,
@@ -111,12 +114,16 @@ pub async fn run(
     plan.validate().map_err(CampaignError::Plan)?;
     // Read together: the header's wall-clock start is the moment at which the history's time is zero.
     let (origin, started) = (Instant::now(), Utc::now());
-    let dir = store.create_run(&plan.name, started)?;
+    let dir = match into {
+        Some(id) => store.claim(id, started)?,
+        None => store.create_run(&plan.name, started)?,
+    };
     dir.write_plan(plan)?;
     say.say(&format!("run     {}", dir.path().display()));
     say.say(&format!("seed    {}", plan.worker.seed));
     let context = RunContext::new(dir.path().into(), origin)
-        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] });
+        .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] })
+        .with_placement(plan.cluster.placement);
     let driver = Arc::new(TestbedDriver::with_options(testbed(plan, this), context));
     let problems: Vec<String> = driver
         .preflight()
@@ -124,6 +131,7 @@ pub async fn run(
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .map(|finding| format!("{}; to fix: {}", finding.what, finding.fix))
+        .chain(crate::preflight::refused_faults(plan, driver.as_ref()))
         .collect();
     if !problems.is_empty() {
         dir.mark_interrupted(Utc::now(), &problems.join("; "))?;
@@ -154,8 +162,13 @@ async fn finish(
     say.say("checking the history");
     let checking = Instant::now();
     let path = dir.history_path();
-    let (_, mut report) =
-        tokio::task::spawn_blocking(move || judge_file(&path, &options)).await??;
+    let place = dir.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let (history, report) = judge_file(&path, &options)?;
+        keep_first_screen(&place, &history, &report, LONG_HISTORY_BYTES);
+        Ok::<_, JudgeError>(report)
+    });
+    let mut report = judged.await??;
     if let Some(cut) = &cut {
         report = with_reason(report, cut.code(), &cut.to_string());
     }

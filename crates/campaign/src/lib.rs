@@ -1,12 +1,40 @@
-//! A run from its plan to its report: plan → cluster → worker → check → store.
+//! Campaigns and runs.
+//!
+//! A campaign is a plan file that expands into runs ([`CampaignPlan`]), a folder in the store ([`Shelf`]) and a place in
+//! the one queue ([`Queue`]), whose executor makes each run as a child process ([`ProcessExecutor`]).
+//!
+//! A run goes from its plan to its report: plan → cluster → worker → check → store.
 //!
 //! Whatever fails on the way, the cluster is shut down, the history that is on disk is checked, and the run directory
 //! says what happened.
 
 mod execute;
+mod executor;
+mod first_screen;
 mod judge;
+mod matrix;
+mod named;
 mod plan;
+mod preflight;
+mod queue;
+mod salvage;
+mod settings;
+mod shelf;
 
 pub use execute::{CampaignError, Finished, Say, run};
+pub use executor::{Executor, ProcessExecutor};
+pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
 pub use judge::{JudgeError, judge_file, with_reason};
+pub use matrix::{
+    CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
+    parse as parse_plan, plan_schema,
+};
+pub use named::{NAMED_PLANS, NamedPlan};
 pub use plan::{ClusterPlan, RunPlan};
+pub use queue::{Change, Queue, Until};
+pub use salvage::{Ending, SalvageError, salvage};
+pub use settings::{Clients, Settings, Span};
+pub use shelf::{
+    Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
+    ShelfError, UNFINISHED_MAX, Wanted,
+};

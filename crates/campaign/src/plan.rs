@@ -1,5 +1,6 @@
 //! The plan of one run: the cluster, and everything that operations and faults follow from.
 
+use perjury_cluster::Placement;
 use perjury_worker::plan::WorkerPlan;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ pub struct ClusterPlan {
     /// The testbed's bugs that are switched on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bugs: Vec<String>,
+    /// Where the nodes live, which decides what can be done to them.
+    #[serde(default)]
+    pub placement: Placement,
     /// How long the cluster may take to form, in milliseconds.
     pub formation_limit_ms: u64,
 }

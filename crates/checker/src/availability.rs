@@ -29,7 +29,7 @@ impl Sends {
                 break;
             }
             if time >= from && time > before {
-                let gap = (time - before, before);
+                let gap = (time.saturating_sub(before), before);
                 longest = Some(longest.map_or(gap, |l| if gap.0 > l.0 { gap } else { l }));
             }
             before = before.max(time);
@@ -140,7 +140,7 @@ fn felt(
     start: i64,
 ) -> FaultReport {
     let end = around.end_of(fault);
-    let first = fault.start.and_then(|s| Some(sends.first_ok(history, s)? - s));
+    let first = fault.start.and_then(|s| Some(sends.first_ok(history, s)?.saturating_sub(s)));
     let gap = fault.start.zip(end).and_then(|(s, e)| sends.longest_gap(history, s, e, start));
     FaultReport {
         fault: fault.id,
@@ -166,7 +166,7 @@ fn leader_after(around: &Surroundings, fault: &Fault) -> Option<u64> {
     }
     let mine = |key: &str| fault.key.as_deref().is_none_or(|k| k == key);
     let changes = around.leaders.iter().filter(|c| mine(&c.key)).filter_map(|c| c.time);
-    changes.filter(|t| *t >= start && *t <= end).min().and_then(|t| ms(t - start))
+    changes.filter(|t| *t >= start && *t <= end).min().and_then(|t| ms(t.saturating_sub(start)))
 }
 
 fn key_of(history: &History, name: Option<&str>) -> Option<KeyId> {

@@ -1,9 +1,10 @@
 //! What every analysis is given, and the phrases that every sentence is made of.
 
-use crate::anomalies::{self, Lost};
+use crate::anomalies::{self, Lost, Passed};
 use crate::contract::Promises;
 use crate::faults::Surroundings;
 use crate::index::{Index, KeyIndex, Slot};
+use crate::observed::Observed;
 use crate::options::Options;
 use crate::report::{Availability, Example};
 use crate::walk::Walk;
@@ -29,18 +30,24 @@ pub(crate) struct Context<'a> {
     /// What the caller chose.
     pub(crate) options: &'a Options,
     lost: OnceLock<Vec<Lost>>,
+    passed: OnceLock<Vec<Passed>>,
+    observed: OnceLock<Observed>,
 }
 
 impl<'a> Context<'a> {
-    /// Builds the shared tables and walks the history.
+    /// Builds the shared tables, or completes those that are given, and walks the history.
     pub(crate) fn new(
         history: &'a History,
         around: &'a Surroundings,
         availability: &'a Availability,
         promises: &'a Promises,
         options: &'a Options,
+        tables: Option<Vec<KeyIndex>>,
     ) -> Self {
-        let index = Index::build(history, options.threads);
+        let index = match tables {
+            Some(tables) => Index::complete(history, tables, options.threads),
+            None => Index::build(history, options.threads),
+        };
         let walk = Walk::run(&index, options.threads, options.examples_max);
         Context {
             history,
@@ -51,12 +58,33 @@ impl<'a> Context<'a> {
             promises,
             options,
             lost: OnceLock::new(),
+            passed: OnceLock::new(),
+            observed: OnceLock::new(),
         }
     }
 
     /// All lost writes, found once.
     pub(crate) fn lost(&self) -> &[Lost] {
         self.lost.get_or_init(|| anomalies::lost(self))
+    }
+
+    /// All values that polls passed over, found once.
+    pub(crate) fn passed(&self) -> &[Passed] {
+        self.passed.get_or_init(|| anomalies::classify(self))
+    }
+
+    /// What clients said of groups, transactional ids and ends of logs, read once.
+    pub(crate) fn observed(&self) -> &Observed {
+        self.observed.get_or_init(|| Observed::read(self.history))
+    }
+
+    /// The topic-partition of this name, if anything was sent to it or polled from it.
+    pub(crate) fn key_named(&self, name: &str) -> Option<KeyId> {
+        let text = || self.history.key_id(&name.into());
+        match name.parse::<i64>() {
+            Ok(n) if n.to_string() == name => self.history.key_id(&n.into()).or_else(text),
+            _ => text(),
+        }
     }
 
     /// The name of a topic-partition.
@@ -138,6 +166,20 @@ impl<'a> Context<'a> {
             Some(offset) => format!("value {value} at offset {offset} of {}", self.key(key)),
             None => format!("value {value} of {}", self.key(key)),
         }
+    }
+
+    /// An example about no value.
+    pub(crate) fn note(
+        &self,
+        key: Option<&str>,
+        offset: Option<i64>,
+        ops: impl IntoIterator<Item = usize>,
+        sentence: String,
+    ) -> Example {
+        let mut ops: Vec<u64> = ops.into_iter().map(|row| row as u64).collect();
+        ops.dedup();
+        let key = key.map(str::to_owned);
+        Example { sentence, key, offset, value: None, ops, fault: None, more: Map::new() }
     }
 
     /// An example about one value.

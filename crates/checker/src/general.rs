@@ -9,7 +9,7 @@ use crate::linear::{self, Budget, ModelName, ObjectOutcome, Outcome, Violation};
 use crate::options::{Model, Options};
 use crate::report::{Anomaly, Example, Judgement, ReasonDetail, Report, Verdict};
 use crate::words::{self, capital};
-use perjury_history::History;
+use perjury_history::{History, formats};
 use serde_json::{Map, json};
 
 /// The name of the analysis and of its anomaly.
@@ -33,6 +33,15 @@ pub(crate) fn model_of(history: &History, options: &Options) -> Model {
     }
 }
 
+/// What registers hold at first: nothing where the format says so, otherwise what the answers show.
+fn initial(history: &History) -> linear::Initial {
+    let source = history.header.other.get(formats::SOURCE).and_then(serde_json::Value::as_str);
+    match source.and_then(|name| name.parse().ok()) {
+        Some(formats::Format::EtcdLog) => linear::Initial::Nil,
+        _ => linear::Initial::Infer,
+    }
+}
+
 /// Decides linearizability and puts the answer into the report. Gives what stayed open.
 pub(crate) fn decide(
     history: &History,
@@ -44,8 +53,8 @@ pub(crate) fn decide(
 ) -> Vec<ReasonDetail> {
     let options = linear::Options {
         model: Some(model),
-        certificate: false,
-        initial: linear::Initial::Infer,
+        certificate: true,
+        initial: initial(history),
         ..linear::Options::default()
     };
     let outcome = linear::decide(history, &options, budget);
@@ -91,7 +100,12 @@ pub(crate) fn transactions(
     report.contract.name = "consistency".into();
     report.contract.models.clone_from(&options.consistency_models);
     report.contract.rules.clear();
+    let mut prohibited = false;
     for (name, anomaly) in found.anomalies {
+        if !options.rules.looks_for(&name) {
+            continue;
+        }
+        prohibited |= anomaly.prohibited;
         let (judgement, rule) = if anomaly.prohibited {
             (Judgement::Violation, format!("{} excludes it (Adya 1999; Elle).", capital(&models)))
         } else {
@@ -115,7 +129,10 @@ pub(crate) fn transactions(
     let verdict = match found.verdict {
         GeneralVerdict::Valid => Verdict::Valid,
         GeneralVerdict::Unknown => Verdict::Unknown,
-        GeneralVerdict::Invalid => Verdict::Invalid,
+        GeneralVerdict::Invalid if prohibited => Verdict::Invalid,
+        // Everything that made it invalid was left out.
+        GeneralVerdict::Invalid if found.reasons.is_empty() => Verdict::Valid,
+        GeneralVerdict::Invalid => Verdict::Unknown,
     };
     report.analyses.insert(workload.as_str().into(), verdict);
     let reasons = found.reasons.into_iter();
@@ -144,16 +161,41 @@ fn found(outcome: &Outcome, examples_max: usize) -> Found {
     Found { count, sound: count, examples: examples.collect() }
 }
 
+/// How much of the longest linearizable prefix a report names: its end, where the trouble is.
+const PREFIX_MAX: usize = 64;
+
+/// What is known of the longest linearizable prefix, as a sentence with a space before it.
+fn prefix(violation: &Violation) -> String {
+    let op = violation.op;
+    let why = violation.attempts.first().map_or_else(String::new, |attempt| {
+        let ends: Vec<String> = attempt.tail.iter().map(|o| o.shown().to_string()).collect();
+        match ends.as_slice() {
+            [] => String::new(),
+            ends => format!(" One such order ends with {}.", words::list(ends)),
+        }
+    });
+    let placed = words::counted(violation.prefix.len() as u64, "operation", "operations");
+    format!(
+        " The events before {} can be put into an order ({placed}); {op}, which returned there, is the first that fits \
+         nowhere.{why}",
+        violation.prefix_end,
+    )
+}
+
 fn example(object: &ObjectOutcome, violation: &Violation) -> Example {
     let refs = std::iter::once(&violation.op).chain(&violation.others);
     let mut more = Map::new();
     more.insert("rule".into(), json!(violation.rule));
     more.insert("prefix_end".into(), json!(violation.prefix_end));
     more.insert("attempts".into(), json!(violation.attempts));
+    let last = violation.prefix.iter().rev().take(PREFIX_MAX).rev().copied();
+    more.insert("prefix".into(), json!(last.collect::<Vec<u64>>()));
+    more.insert("prefix_length".into(), json!(violation.prefix.len()));
     let mut sentence = violation.sentence.clone();
     if !sentence.ends_with('.') {
         sentence.push('.');
     }
+    sentence.push_str(&prefix(violation));
     Example {
         sentence,
         key: object.key.as_ref().map(ToString::to_string),

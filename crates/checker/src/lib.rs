@@ -11,7 +11,10 @@
 //!   `phantom-read`, `corrupt-record`.
 //! - *Isolation*: `G1a`, `precommitted-read`, `early-read`, and cycles among operations.
 //! - *Order*: `poll-skip`, `nonmonotonic-poll`, `nonmonotonic-send`, their `int-` forms, `realtime-order`.
-//! - *Progress*: `unseen`, `availability-gap`, `slow-election`, `never-recovered`, `stuck-client`.
+//! - *Groups and transactional ids*: `commit-regression`, `skipped-past-commit`, `redelivery-outside-window`,
+//!   `double-ownership`, `zombie-write`, `exactly-once-violation`; ends of logs: `offset-regression`.
+//! - *Progress*: `unseen`, `availability-gap`, `slow-election`, `never-recovered`, `stuck-client`,
+//!   `hanging-transaction`.
 //!
 //! Names that Jepsen's `tests.kafka` knows have its definitions exactly; the others are ours. [`glossary`] explains each.
 //!
@@ -40,6 +43,10 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
+//! # In pieces
+//! [`slices`] summarises parts of a history apart; [`Stream`] takes a history event by event and says at any time what is
+//! definitely broken; [`shrink()`] cuts an invalid history down to the operations that matter.
+//!
 //! # Purity
 //! No I/O, no clock, no randomness, no async. The same history gives the same bytes, whatever the number of threads.
 #![warn(clippy::disallowed_methods)]
@@ -59,10 +66,15 @@ mod general;
 pub mod graph;
 pub(crate) mod index;
 pub mod linear;
+pub(crate) mod observed;
 mod options;
 pub(crate) mod par;
 pub mod render;
 pub mod report;
+mod rules;
+mod shrink;
+pub mod slices;
+mod stream;
 mod tally;
 mod walk;
 mod words;
@@ -71,3 +83,6 @@ pub use anomalies::{GlossaryEntry, glossary};
 pub use check::{check, check_within};
 pub use options::{Budgets, Contract, Model, Options};
 pub use report::{Judgement, ReasonDetail, Report, Verdict};
+pub use rules::{Rules, UnknownAnomaly};
+pub use shrink::{Progress, ShrinkError, Shrunk, shrink};
+pub use stream::{Live, LiveOptions, LiveViolation, Status, Stream};

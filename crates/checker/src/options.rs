@@ -2,6 +2,7 @@
 
 use crate::elle::Workload;
 use crate::linear::ModelName;
+use crate::rules::Rules;
 use perjury_history::SubVia;
 
 /// Which promises a history is judged by.
@@ -86,6 +87,8 @@ pub struct Budgets {
     pub recovery_ms: Option<u64>,
     /// The longest time for which an operation may stay open. Default for listing: 60,000.
     pub stuck_ms: Option<u64>,
+    /// The longest time for which a transaction may stay open, `transaction.timeout.ms`. Default for listing: 60,000.
+    pub transaction_ms: Option<u64>,
 }
 
 /// What a caller chooses. The defaults are right for a native history.
@@ -112,6 +115,8 @@ pub struct Options {
     pub ww_deps: bool,
     /// The budgets of availability. The plan in the history's header may declare them as well.
     pub budgets: Budgets,
+    /// Which anomalies are looked for.
+    pub rules: Rules,
 }
 
 impl Default for Options {
@@ -127,6 +132,7 @@ impl Default for Options {
             sub_via: Vec::new(),
             ww_deps: false,
             budgets: Budgets::default(),
+            rules: Rules::default(),
         }
     }
 }

@@ -90,7 +90,7 @@ pub struct Sentence {
 /// One case of an anomaly, with the sentence that proves it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Example {
-    /// The proof in one sentence.
+    /// The proof: one sentence, and for what is not linearizable a second one on the longest linearizable prefix.
     pub sentence: String,
     /// The topic-partition, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

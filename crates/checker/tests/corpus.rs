@@ -11,8 +11,7 @@ fn every_history_is_judged_as_by_hand() {
     let mut wrong = Vec::new();
     for case in support::corpus() {
         assert!(!case.expected.because.is_empty(), "{} says no reason", case.name);
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let report = case.judged().1;
         let verdict = report.verdict.to_string();
         let found = support::found(&report);
         if verdict != case.expected.verdict || found != case.expected.anomalies {
@@ -52,8 +51,7 @@ fn the_jepsen_contract_gives_jepsens_bad_error_types() {
 #[test]
 fn a_report_survives_its_own_json() {
     for case in support::corpus() {
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let report = case.judged().1;
         let again: Report = serde_json::from_str(&support::bytes(&report)).expect("a report");
         assert_eq!(again, report, "{}", case.name);
         assert_eq!(support::bytes(&again), support::bytes(&report), "{}", case.name);
@@ -80,8 +78,7 @@ fn every_anomaly_has_a_positive_and_every_folder_an_anomaly() {
 #[test]
 fn every_violation_names_its_events_and_its_rule() {
     for case in support::corpus() {
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let (history, report) = case.judged();
         for (name, anomaly) in report.violations() {
             assert!(anomaly.violations > 0 && !anomaly.rule.is_empty(), "{}: {name}", case.name);
             for example in &anomaly.examples {
@@ -103,8 +100,7 @@ fn the_terminal_text_is_what_was_read_aloud() {
         if case.expected.verdict != "invalid" {
             continue;
         }
-        let history = support::read(&case.path);
-        let text = render::text(&support::judge(&history));
+        let text = render::text(&case.judged().1);
         insta::assert_snapshot!(case.name.replace('/', "__"), text);
     }
 }
@@ -112,8 +108,7 @@ fn the_terminal_text_is_what_was_read_aloud() {
 #[test]
 fn a_ticket_fits_on_one_screen() {
     for case in support::corpus() {
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let report = case.judged().1;
         let markdown = render::markdown(&report);
         assert!(markdown.lines().count() <= 60, "{}", case.name);
         assert!(markdown.to_lowercase().contains(report.verdict.as_str()), "{}", case.name);
@@ -123,8 +118,7 @@ fn a_ticket_fits_on_one_screen() {
 #[test]
 fn junit_and_sarif_count_the_violations() {
     for case in support::corpus() {
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let report = case.judged().1;
         let violated = report.violations().count();
         let junit = render::junit(&report);
         assert_eq!(junit.matches("<failure ").count(), violated, "{}", case.name);

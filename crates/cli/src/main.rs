@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 /// Records what a Kafka-compatible cluster promised its clients while it was being broken on purpose, and finds every
 /// promise that it did not keep.
 ///
-/// Exit codes: 0 valid, 1 invalid, 2 unknown, 254 bad arguments or input, 255 crash.
+/// Exit codes: 0 valid or verified, 1 invalid or not verified, 2 unknown, 254 bad arguments or input, 255 crash.
 #[derive(Parser)]
 #[command(name = "perjury", version)]
 struct Args {
@@ -38,11 +38,33 @@ enum Command {
     Run(Box<commands::run::Args>),
     /// Judge a recorded history: a file, a run directory, or - for standard input.
     Check(commands::check::Args),
+    /// Cut an invalid history down to the few operations that show why.
+    Shrink(commands::shrink::Args),
+    /// Write a history in another form: JSONL, Jepsen's EDN, Parquet.
+    Convert(commands::convert::Args),
     /// The main job twice, on a correct cluster and on one with a bug, then the pages.
     Demo(commands::demo::Args),
+    /// Make an evidence bundle of a run: one file that a stranger opens, believes and checks again.
+    Evidence(commands::evidence::Args),
+    /// Make a key that signs evidence.
+    Keygen(commands::keygen::Args),
+    /// Post the report of a run to a bug tracker, with its evidence attached where the tracker takes it.
+    Ticket(commands::ticket::Args),
+    /// Check an evidence bundle or a one-file report from the file alone: hashes, signature, verdict.
+    Verify(commands::verify::Args),
     /// Make a simulated history whose truth is known, right or with chosen defects.
     Generate(commands::generate::Args),
-    /// Serve the runs of a store as pages.
+    /// Many runs from one plan file: queued, paused, resumed, cancelled.
+    Campaign(commands::campaign::Args),
+    /// Run exactly the plan of a run again.
+    Replay(commands::store::Replay),
+    /// Make the index of a store anew from its run directories.
+    Reindex(commands::store::Reindex),
+    /// Delete old runs; never one that broke a promise.
+    Prune(commands::store::Prune),
+    /// Make, list and revoke tokens for the server.
+    Token(commands::token::Args),
+    /// Serve the runs of a store as pages, and make the runs of its campaigns.
     Serve(commands::serve::Args),
     /// The embedded Kafka-compatible cluster.
     Testbed(commands::testbed::Args),
@@ -63,9 +85,20 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
+        Command::Shrink(shrink) => commands::shrink::run(&shrink, args.quiet),
+        Command::Convert(convert) => commands::convert::run(&convert),
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
+        Command::Evidence(evidence) => commands::evidence::run(&evidence, args.quiet),
+        Command::Keygen(keygen) => commands::keygen::run(&keygen),
+        Command::Ticket(ticket) => commands::ticket::run(&ticket, args.quiet),
+        Command::Verify(verify) => commands::verify::run(&verify),
         Command::Generate(generate) => commands::generate::run(&generate),
         Command::Serve(serve) => commands::serve::run(&serve),
+        Command::Campaign(campaign) => commands::campaign::run(campaign, args.quiet),
+        Command::Replay(replay) => commands::store::replay(&replay, args.quiet),
+        Command::Reindex(reindex) => commands::store::reindex(&reindex),
+        Command::Prune(prune) => commands::store::prune(&prune),
+        Command::Token(token) => commands::token::run(&token),
         Command::Testbed(testbed) => commands::testbed::run(testbed),
         Command::Guard => commands::guard(),
     };

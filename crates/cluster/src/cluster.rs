@@ -5,13 +5,14 @@ use crate::diagnosis::LikelyCause;
 use crate::doctor::Severity;
 use crate::driver::{Driver, DriverError};
 use crate::events::{ClusterEvent, ClusterEventKind, Election};
+use crate::fault::FaultKind;
 use crate::formation::{Formation, FormationError, FormationStep, NodeProgress, look_at};
 use crate::node::NodeId;
 use crate::observer::{Observer, SharedView, bounded_interval};
 use crate::probe::{self, ClusterMetadata, KafkaProbe, MetadataProbe, NewTopic, ProbeError};
 use crate::sync::locked;
 use crate::targets::{Target, TargetError};
-use crate::witness::{FaultKind, FaultWitness, PortObservation, answer_state};
+use crate::witness::{FaultWitness, PortObservation, answer_state};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -325,6 +326,7 @@ impl Cluster {
             FaultKind::Pause => driver.pause(node).await,
             FaultKind::Resume => driver.resume(node).await,
             FaultKind::Restart => driver.restart(node).await,
+            _ => self.apply_one(fault, node).await,
         };
         let events = driver.events();
         if fault.takes_down() {
@@ -333,8 +335,16 @@ impl Cluster {
         }
         // A fault that was refused leaves the node as it was, unless its process has ended.
         let up = match (&outcome, fault) {
-            (Ok(_), FaultKind::Stop | FaultKind::Kill | FaultKind::Pause) => false,
-            (Ok(_), _) => true,
+            (
+                Ok(_),
+                FaultKind::Stop
+                | FaultKind::Kill
+                | FaultKind::Pause
+                | FaultKind::LoseTail
+                | FaultKind::BitFlip,
+            ) => false,
+            (Ok(_), FaultKind::Start | FaultKind::Resume | FaultKind::Restart) => true,
+            (Ok(_), _) => return outcome,
             (Err(_), _) => fault.takes_down() && driver.exit_of(node).is_none(),
         };
         if up {
@@ -346,6 +356,21 @@ impl Cluster {
                 Ok(self.wait_for_answer(outcome?).await)
             }
             _ => outcome,
+        }
+    }
+
+    /// A node is about to be taken down.
+    pub(crate) fn expect_down(&self, node: NodeId) {
+        self.view.with(|view| view.node_goes_down(node));
+    }
+
+    /// It was, by a signal sent at `signal_ns`, or it is still there.
+    pub(crate) fn note_down(&self, node: NodeId, signal_ns: Option<u64>, still_there: bool) {
+        let events = self.driver.events();
+        self.view.update(events, Some(node), |view| view.fault_was_at(node, signal_ns));
+        if still_there {
+            let now_ns = events.clock().now_ns();
+            self.view.with(|view| view.node_comes_up(node, now_ns));
         }
     }
 

@@ -2,13 +2,16 @@
 
 use crate::doctor::Finding;
 use crate::events::EventBus;
+use crate::fault::{FaultKind, FaultSpec};
 use crate::guard::GuardError;
+use crate::local::LocalProcesses;
 use crate::node::NodeId;
+use crate::planes::{Outcomes, PlaneError};
 use crate::process::SpawnError;
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::signal::SignalError;
 use crate::undo::UndoError;
-use crate::witness::{FaultKind, FaultWitness};
+use crate::witness::FaultWitness;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -88,6 +91,9 @@ pub enum DriverError {
     /// The undo journal cannot be written.
     #[error(transparent)]
     Undo(#[from] UndoError),
+    /// What the nodes live on cannot be set up or changed.
+    #[error(transparent)]
+    Plane(#[from] PlaneError),
     /// A file of the run cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -196,6 +202,29 @@ pub trait Driver: Send + Sync {
     /// [`DriverError`].
     async fn restart(&self, node: NodeId) -> Result<FaultWitness, DriverError>;
 
+    /// The processes on this machine that the driver's nodes are, where they are such. A driver that
+    /// has them inherits the faults beyond signals.
+    fn local(&self) -> Option<&LocalProcesses> {
+        None
+    }
+
+    /// Injects a fault that is not a signal (see [`FaultKind::plane`]) into `nodes` at the same time.
+    /// The results come in the order of `nodes`.
+    async fn apply(&self, fault: &FaultSpec, nodes: &[NodeId]) -> Outcomes {
+        match self.local() {
+            Some(local) => local.apply(fault, nodes).await,
+            None => refused(fault.kind, nodes),
+        }
+    }
+
+    /// Heals what [`Driver::apply`] injected. Nodes that do not run afterwards are to be started.
+    async fn heal(&self, fault: &FaultSpec, nodes: &[NodeId]) -> Outcomes {
+        match self.local() {
+            Some(local) => local.heal(fault, nodes).await,
+            None => refused(fault.kind, nodes),
+        }
+    }
+
     /// The node's process, also after its end; `None` before the first start. As cheap as
     /// [`Driver::exit_of`].
     fn process_of(&self, node: NodeId) -> Option<ProcessIdentity>;
@@ -220,4 +249,10 @@ pub trait Driver: Send + Sync {
     /// Lets paused nodes go on, stops all, dismisses the guard. Bounded in time, can be repeated, and
     /// refuses every later start.
     async fn shutdown(&self);
+}
+
+/// No node can have this fault, since this driver's nodes are not processes of ours.
+fn refused(fault: FaultKind, nodes: &[NodeId]) -> Outcomes {
+    let why = || "its process is not one of this machine's".to_owned();
+    nodes.iter().map(|node| (*node, Err(DriverError::Unsupported { fault, why: why() }))).collect()
 }

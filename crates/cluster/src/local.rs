@@ -6,6 +6,8 @@ use crate::events::{ClusterEventKind, EventBus};
 use crate::guard::{Guard, GuardCommand};
 use crate::logs::LogCapture;
 use crate::node::NodeId;
+use crate::placement::Placement;
+use crate::planes::Stage;
 use crate::probe::{KafkaProbe, MetadataProbe};
 use crate::process::{ManagedProcess, OnExit, ProcessSpec, Spawned};
 use crate::procfs::{self, ExitInfo, ProcessIdentity};
@@ -50,6 +52,8 @@ pub struct RunContext {
     pub probe: Arc<dyn MetadataProbe>,
     /// How long a SIGTERM is given before SIGKILL follows.
     pub stop_timeout: Duration,
+    /// Where the nodes live, which decides what can be done to them.
+    pub placement: Placement,
 }
 
 impl RunContext {
@@ -62,6 +66,7 @@ impl RunContext {
             guard: None,
             probe: Arc::new(KafkaProbe::new(PROBE_TIMEOUT)),
             stop_timeout: STOP_TIMEOUT,
+            placement: Placement::default(),
         }
     }
 
@@ -69,6 +74,12 @@ impl RunContext {
     #[must_use]
     pub fn with_guard(self, guard: GuardCommand) -> Self {
         Self { guard: Some(guard), ..self }
+    }
+
+    /// The same with nodes that live elsewhere than on the host.
+    #[must_use]
+    pub fn with_placement(self, placement: Placement) -> Self {
+        Self { placement, ..self }
     }
 
     /// The folder of a node: logs, configuration, data.
@@ -94,8 +105,9 @@ impl std::fmt::Debug for RunContext {
 /// What outlives a crash of this process: the journal on disk and the guard.
 #[derive(Debug)]
 struct Safety {
-    journal: UndoJournal,
+    journal: Arc<UndoJournal>,
     guard: Option<Guard>,
+    stage: Arc<Stage>,
 }
 
 #[derive(Debug)]
@@ -129,6 +141,9 @@ pub struct LocalProcesses {
     context: RunContext,
     slots: BTreeMap<NodeId, Slot>,
     safety: tokio::sync::Mutex<Option<Arc<Safety>>>,
+    /// The same as in `safety`, at hand without waiting.
+    stage: Mutex<Option<Arc<Stage>>>,
+    peer_links: bool,
     closed: AtomicBool,
 }
 
@@ -148,7 +163,14 @@ impl LocalProcesses {
             (node, slot)
         };
         let slots = nodes.into_iter().map(slot).collect();
-        Self { context, slots, safety: tokio::sync::Mutex::default(), closed: false.into() }
+        let (safety, stage) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { context, slots, safety, stage, peer_links: false, closed: false.into() }
+    }
+
+    /// Says that the driver gives its nodes the addresses of [`LocalProcesses::peer_address`].
+    #[must_use]
+    pub fn with_peer_links(self) -> Self {
+        Self { peer_links: true, ..self }
     }
 
     /// The run that these processes belong to.
@@ -177,27 +199,40 @@ impl LocalProcesses {
             let run_dir = &self.context.run_dir;
             std::fs::create_dir_all(run_dir)
                 .map_err(|source| DriverError::Write { path: run_dir.clone(), source })?;
-            let journal = UndoJournal::open(&run_dir.join(undo::FILE_NAME))?;
+            let journal = Arc::new(UndoJournal::open(&run_dir.join(undo::FILE_NAME))?);
             let guard = match &self.context.guard {
                 Some(command) => Some(Guard::start(command).await?),
                 None => None,
             };
-            *safety = Some(Arc::new(Safety { journal, guard }));
+            let stage = self.set_up(&journal).await?;
+            *locked(&self.stage) = Some(Arc::clone(&stage));
+            *safety = Some(Arc::new(Safety { journal, guard, stage }));
         }
         Ok(())
     }
 
-    /// Says where clients reach a node (`host:port`), for the witnesses.
-    pub fn set_address(&self, node: NodeId, address: String) {
+    pub(crate) fn note_address(&self, node: NodeId, address: String) {
         if let Some(slot) = self.slots.get(&node) {
             *locked(&slot.address) = Some(address);
         }
     }
 
-    /// Where clients reach a node.
+    /// Where a node itself listens for clients, past any proxy.
     #[must_use]
-    pub fn address(&self, node: NodeId) -> Option<String> {
+    pub fn direct_address(&self, node: NodeId) -> Option<String> {
         self.slots.get(&node)?.address()
+    }
+
+    pub(crate) fn stage_now(&self) -> Option<Arc<Stage>> {
+        locked(&self.stage).clone()
+    }
+
+    pub(crate) fn has_peer_links(&self) -> bool {
+        self.peer_links
+    }
+
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.context.clock().now_ns()
     }
 
     /// The node's process, also after its end; `None` before the first start.
@@ -272,12 +307,13 @@ impl LocalProcesses {
         }
         witness.before = slot.process().map(|process| process.identity());
         slot.capture.ring().clear();
-        let spawned = Spawned::start(spec, &slot.capture)?;
+        let spec = safety.stage.settle(node, spec.clone());
+        let spawned = Spawned::start(&spec, &slot.capture)?;
         let identity = spawned.identity();
         if let Some(guard) = &safety.guard {
             guard.watch(identity).await?;
         }
-        let seq = safety.journal.record(Deed::Started, node, identity)?;
+        let seq = safety.journal.record(Deed::Started { process: identity }, Some(node))?;
         slot.capture.announce(ClusterEventKind::NodeStarted { process: identity });
         let on_exit: OnExit = Box::new(move |_| {
             Box::pin(async move {
@@ -394,7 +430,7 @@ impl LocalProcesses {
         let process = slot.running().ok_or(DriverError::NotRunning(node))?;
         let identity = process.identity();
         if locked(&slot.paused).is_none() {
-            let seq = safety.journal.record(Deed::Stopped, node, identity)?;
+            let seq = safety.journal.record(Deed::Stopped { process: identity }, Some(node))?;
             *locked(&slot.paused) = Some(seq);
         }
         self.signal_and_watch(&mut witness, identity, ProcessSignal::Stop, true).await?;
@@ -467,6 +503,11 @@ impl LocalProcesses {
         {
             guard.done().await;
         }
+        *locked(&self.stage) = None;
+        let stage = Arc::clone(&safety.stage);
+        drop(safety);
+        // Removed once nobody uses it, which is here unless a process outlives its end.
+        let _ = tokio::task::spawn_blocking(move || stage.tear_down()).await;
     }
 
     fn slot(&self, node: NodeId) -> Result<&Slot, DriverError> {

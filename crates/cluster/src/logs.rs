@@ -225,6 +225,7 @@ impl LogCapture {
         let mut reader = BufReader::new(source);
         let mut line = Vec::new();
         let mut write_failed = false;
+        let secrets = perjury_secrets::Secrets::new();
         loop {
             match read_line(&mut reader, &mut line).await {
                 Ok(true) => {}
@@ -234,7 +235,9 @@ impl LogCapture {
                     break;
                 }
             }
-            let text = String::from_utf8_lossy(&line).into_owned();
+            let text = String::from_utf8_lossy(&line);
+            // Servers print their configuration at their start.
+            let text = secrets.text(&text).into_owned();
             // A full disk must not block the node on a full pipe, so reading goes on.
             if let Err(error) = file.write_all(prefixed(Utc::now(), &text).as_bytes())
                 && !std::mem::replace(&mut write_failed, true)

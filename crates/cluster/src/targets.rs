@@ -33,6 +33,12 @@ pub enum Target {
     },
     /// The controller.
     Controller,
+    /// A coordinator of groups or transactions: a leader of Kafka's own topics for them, the one at
+    /// `index`, modulo their number.
+    Coordinator {
+        /// A number drawn by the caller.
+        index: u64,
+    },
     /// Every node.
     All,
     /// The node at `index`, modulo the number of nodes.
@@ -86,6 +92,10 @@ impl Target {
                 random(&followers, *index).ok_or(TargetError::Nobody("follower"))?
             }
             Self::Controller => metadata.controller.ok_or(TargetError::Nobody("controller"))?,
+            Self::Coordinator { index } => {
+                let coordinators = coordinators(metadata);
+                random(&coordinators, *index).ok_or(TargetError::Nobody("coordinator"))?
+            }
             Self::Random { index } => random(nodes, *index).ok_or(TargetError::Nobody("there"))?,
             Self::Node { node } => *node,
             Self::All if nodes.is_empty() => return Err(TargetError::Nobody("there")),
@@ -147,6 +157,18 @@ pub fn most_leaderships(metadata: &ClusterMetadata) -> Result<NodeId, TargetErro
         .find(|(_, count)| Some(*count) == most)
         .map(|(node, _)| node)
         .ok_or(TargetError::Nobody("leader"))
+}
+
+/// The leaders of the topics that Kafka keeps offsets and transactions in, ascending. Their
+/// partitions' leaders coordinate the groups and transactional ids that hash to them.
+#[must_use]
+pub fn coordinators(metadata: &ClusterMetadata) -> Vec<NodeId> {
+    let internal = ["__consumer_offsets", "__transaction_state"];
+    let own = metadata.partitions.iter().filter(|p| internal.contains(&p.topic.as_str()));
+    let mut leaders: Vec<_> = own.filter_map(|p| p.leader).collect();
+    leaders.sort_unstable();
+    leaders.dedup();
+    leaders
 }
 
 /// The node at `index` modulo their number; `None` when there are none.

@@ -3,9 +3,11 @@
 //! Each entry is appended before (a fault) or right after (a started process, whose pid is not
 //! known before) it takes effect, and marked when it is taken back. After a crash [`replay`] takes
 //! back the rest: it lets stopped processes go on and kills left-over ones, each only if pid, start
-//! time and boot still match. The journal is written but not forced to the disk: a crash of this
+//! time and boot still match, and removes rules, mounts, files and namespaces, whose names no other
+//! run shares. The journal is written but not forced to the disk: a crash of this
 //! process keeps it in the page cache, and a crash of the machine ends every process in it anyway.
 
+pub use crate::deed::Deed;
 use crate::node::NodeId;
 use crate::procfs::{ProcessIdentity, boot_id};
 use crate::signal::{self, Delivery, ProcessSignal};
@@ -21,16 +23,6 @@ use std::sync::Mutex;
 pub const FILE_NAME: &str = "undo.jsonl";
 /// A longer line is not one of ours.
 const MAX_LINE_BYTES: u64 = 4096;
-
-/// What was done, by what has to be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Deed {
-    /// A process was stopped by SIGSTOP; SIGCONT takes it back.
-    Stopped,
-    /// A process was started; SIGKILL takes it back.
-    Started,
-}
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,11 +40,11 @@ pub struct UndoEntry {
     /// The kernel's boot identifier: pids mean nothing after a reboot.
     pub boot: String,
     /// What was done.
+    #[serde(flatten)]
     pub deed: Deed,
-    /// The node it was done to.
-    pub node: NodeId,
-    /// The process it was done to.
-    pub process: ProcessIdentity,
+    /// The node it was done for; absent for what all nodes share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
     /// The process that did it and will take it back unless it dies.
     pub by: ProcessIdentity,
 }
@@ -74,7 +66,9 @@ pub enum UndoOutcome {
     Resumed,
     /// The process was killed.
     Killed,
-    /// The process had ended already, or the machine was restarted since.
+    /// The thing that was made, mounted or set is gone.
+    Removed,
+    /// It had ended or was removed already, or the machine was restarted since.
     NothingLeft,
     /// The process that did it still runs and will take it back; the entry stays open.
     InUse,
@@ -132,16 +126,11 @@ impl UndoJournal {
     ///
     /// # Errors
     /// [`UndoError`]; then the deed must not be done.
-    pub fn record(
-        &self,
-        deed: Deed,
-        node: NodeId,
-        process: ProcessIdentity,
-    ) -> Result<u64, UndoError> {
+    pub fn record(&self, deed: Deed, node: Option<NodeId>) -> Result<u64, UndoError> {
         let mut writer = locked(&self.writer);
         let seq = writer.next;
         let (boot, by) = (self.boot.clone(), self.by);
-        let entry = UndoEntry { seq, boot, deed, node, process, by };
+        let entry = UndoEntry { seq, boot, deed, node, by };
         self.append(&mut writer.file, &Line::Entry(entry))?;
         writer.next += 1;
         Ok(seq)
@@ -224,14 +213,14 @@ pub fn replay(path: &Path) -> Result<Vec<Undone>, UndoError> {
         return Ok(Vec::new());
     }
     let journal = UndoJournal::open(path)?;
-    open.sort_by_key(|entry| (entry.deed, entry.seq));
+    open.sort_by(|a, b| (&a.deed, a.seq).cmp(&(&b.deed, b.seq)));
     let mut report = Vec::with_capacity(open.len());
     for entry in open {
         let outcome = take_back(&entry, &journal);
         if !matches!(outcome, UndoOutcome::Failed(_) | UndoOutcome::InUse) {
             journal.undone(entry.seq)?;
         }
-        tracing::info!(node = %entry.node, process = %entry.process, ?outcome, "undone");
+        tracing::info!(deed = %entry.deed, ?outcome, "undone");
         report.push(Undone { entry, outcome });
     }
     Ok(report)
@@ -244,19 +233,50 @@ fn take_back(entry: &UndoEntry, journal: &UndoJournal) -> UndoOutcome {
     if entry.by != journal.by && entry.by.is_alive() {
         return UndoOutcome::InUse;
     }
-    let (signal, done) = match entry.deed {
-        Deed::Stopped => (ProcessSignal::Continue, UndoOutcome::Resumed),
-        Deed::Started => (ProcessSignal::Kill, UndoOutcome::Killed),
+    let (process, signal, done) = match &entry.deed {
+        Deed::Stopped { process } => (*process, ProcessSignal::Continue, UndoOutcome::Resumed),
+        Deed::Started { process } => (*process, ProcessSignal::Kill, UndoOutcome::Killed),
+        thing => {
+            return match thing.take_back_thing() {
+                Ok(true) => UndoOutcome::Removed,
+                Ok(false) => UndoOutcome::NothingLeft,
+                Err(error) => UndoOutcome::Failed(error),
+            };
+        }
     };
-    match signal::send(entry.process, signal) {
+    match signal::send(process, signal) {
         Ok(Delivery::Sent) => done,
         Ok(Delivery::Gone) => {
-            let left =
-                entry.deed == Deed::Started && crate::guard::kill_group_remnants(entry.process);
+            let left = done == UndoOutcome::Killed && crate::guard::kill_group_remnants(process);
             if left { done } else { UndoOutcome::NothingLeft }
         }
         Err(error) => UndoOutcome::Failed(error.to_string()),
     }
+}
+
+/// Replays the journal of every run in a store: `<store>/<name>/<time>/undo.jsonl`. A journal that
+/// cannot be read is passed over with a warning, since it may be of a run that is being removed.
+/// Gives what was done, with the run's folder, for each journal that had something open.
+#[must_use]
+pub fn replay_store(store: &Path) -> Vec<(PathBuf, Vec<Undone>)> {
+    let folders = |dir: &Path| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut found: Vec<_> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        found.sort();
+        found
+    };
+    let mut all = Vec::new();
+    for run in folders(store).iter().flat_map(|name| folders(name)) {
+        match replay(&run.join(FILE_NAME)) {
+            Ok(undone) if undone.is_empty() => {}
+            Ok(undone) => all.push((run, undone)),
+            Err(error) => tracing::warn!(%error, "what a run left behind is not known"),
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -289,20 +309,20 @@ mod tests {
         let (mut stopped_child, stopped) = Sleeper::start();
         let (_kept, kept) = Sleeper::start();
         let journal = UndoJournal::open(&path).unwrap();
-        journal.record(Deed::Started, NodeId(1), stopped).unwrap();
-        let done = journal.record(Deed::Started, NodeId(2), kept).unwrap();
-        journal.record(Deed::Stopped, NodeId(1), stopped).unwrap();
+        journal.record(Deed::Started { process: stopped }, Some(NodeId(1))).unwrap();
+        let done = journal.record(Deed::Started { process: kept }, Some(NodeId(2))).unwrap();
+        journal.record(Deed::Stopped { process: stopped }, Some(NodeId(1))).unwrap();
         signal::send(stopped, ProcessSignal::Stop).unwrap();
         journal.undone(done).unwrap();
         let recycled = ProcessIdentity { start_ticks: kept.start_ticks + 1, ..kept };
-        journal.record(Deed::Started, NodeId(3), recycled).unwrap();
+        journal.record(Deed::Started { process: recycled }, Some(NodeId(3))).unwrap();
         drop(journal);
 
         assert_eq!(pending(&path).unwrap().len(), 3);
         let outcomes: Vec<_> = replay(&path)
             .unwrap()
             .into_iter()
-            .map(|undone| (undone.entry.node.0, undone.outcome))
+            .map(|undone| (undone.entry.node.unwrap().0, undone.outcome))
             .collect();
         assert_eq!(
             outcomes,
@@ -321,9 +341,8 @@ mod tests {
         let entry = |boot: &str| UndoEntry {
             seq: 1,
             boot: boot.into(),
-            deed: Deed::Started,
-            node: NodeId(1),
-            process,
+            deed: Deed::Started { process },
+            node: Some(NodeId(1)),
             by: process,
         };
         let whole = serde_json::to_string(&Line::Entry(entry("another"))).unwrap();
@@ -333,7 +352,7 @@ mod tests {
         assert_eq!(report[0].outcome, UndoOutcome::NothingLeft);
         assert!(process.is_alive());
         let journal = UndoJournal::open(&path).unwrap();
-        assert_eq!(journal.record(Deed::Stopped, NodeId(1), process).unwrap(), 2);
+        assert_eq!(journal.record(Deed::Stopped { process }, Some(NodeId(1))).unwrap(), 2);
         assert_eq!(pending(&path).unwrap().len(), 1);
     }
 
@@ -344,8 +363,8 @@ mod tests {
         let (_node, process) = Sleeper::start();
         let (owner, by) = Sleeper::start();
         let boot = boot_id();
-        let deed = Deed::Started;
-        let entry = UndoEntry { seq: 1, boot, deed, node: NodeId(1), process, by };
+        let deed = Deed::Started { process };
+        let entry = UndoEntry { seq: 1, boot, deed, node: Some(NodeId(1)), by };
         let line = serde_json::to_string(&Line::Entry(entry)).unwrap();
         std::fs::write(&path, line + "\n").unwrap();
         assert_eq!(replay(&path).unwrap()[0].outcome, UndoOutcome::InUse);

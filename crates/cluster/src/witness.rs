@@ -5,53 +5,14 @@
 //! the other nodes then say of it is recorded beside that. [`FaultWitness::judge`] decides from the
 //! recorded facts alone, so a reader of a history can decide again.
 
+pub(crate) use crate::fault::FaultKind;
+use crate::fault::Sight;
 use crate::node::NodeId;
 use crate::probe::ProbeError;
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::Duration;
 use tokio::net::TcpStream;
-
-/// What can be done to a node's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum FaultKind {
-    /// Start the process of a node that does not run.
-    Start,
-    /// SIGTERM, and SIGKILL when it does not end in time.
-    Stop,
-    /// SIGKILL.
-    Kill,
-    /// SIGSTOP.
-    Pause,
-    /// SIGCONT.
-    Resume,
-    /// Stop and start.
-    Restart,
-}
-
-impl FaultKind {
-    /// Whether a node that this is done to stops serving, if only for a moment.
-    #[must_use]
-    pub fn takes_down(self) -> bool {
-        matches!(self, Self::Stop | Self::Kill | Self::Pause | Self::Restart)
-    }
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Restart => "restart",
-        })
-    }
-}
 
 /// How a node's Kafka port took a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +88,9 @@ pub struct FaultWitness {
     pub port: Option<PortObservation>,
     /// What the other live nodes said afterwards, ordered by node.
     pub peers: Vec<PeerView>,
+    /// What was seen of a fault that is not a signal, in the order of looking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sights: Vec<Sight>,
     /// Whether the facts show that the fault bit.
     pub witnessed: bool,
     /// The facts that decided it, as one sentence.
@@ -151,6 +115,7 @@ impl FaultWitness {
             after_ns: None,
             port: None,
             peers: Vec::new(),
+            sights: Vec::new(),
             witnessed: false,
             why: "nothing was observed".to_owned(),
         }
@@ -167,12 +132,27 @@ impl FaultWitness {
             FaultKind::Restart => self
                 .judge_end()
                 .and_then(|end| self.judge_start().map(|start| format!("{end}; {start}"))),
+            FaultKind::LoseTail | FaultKind::BitFlip => self
+                .judge_end()
+                .and_then(|end| self.judge_sights().map(|seen| format!("{end}; {seen}"))),
+            _ => self.judge_sights(),
         };
         (self.witnessed, self.why) = match verdict {
             Ok(why) => (true, why),
             Err(why) => (false, why),
         };
         self
+    }
+
+    /// At least one sight, and all of them show the fault.
+    fn judge_sights(&self) -> Result<String, String> {
+        if let Some(other) = self.sights.iter().find(|sight| !sight.shows) {
+            return Err(format!("{other}, which does not show the fault"));
+        }
+        match self.sights.as_slice() {
+            [] => Err("nothing was observed".to_owned()),
+            seen => Ok(seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        }
     }
 
     fn process_before(&self) -> Result<ProcessIdentity, String> {
@@ -191,7 +171,10 @@ impl FaultWitness {
         }
         // After a restart the port belongs to the new process.
         let port = match (&self.port, self.fault) {
-            (Some(port), FaultKind::Kill | FaultKind::Stop) => match port.state {
+            (
+                Some(port),
+                FaultKind::Kill | FaultKind::Stop | FaultKind::LoseTail | FaultKind::BitFlip,
+            ) => match port.state {
                 PortState::Refused => format!(", {} refuses connections", port.address),
                 PortState::Accepted => {
                     return Err(format!("{before} is gone, yet {} accepts", port.address));

@@ -1,4 +1,24 @@
 //! One row of a history: the operation model in its readable form.
+//!
+//! # Groups, transactional ids and ends of logs
+//! Beside sends and polls, clients of Kafka have operations of other functions, whose values are JSON, and operations say
+//! things beside their values, in further fields ([`Event::ext`]) of the completion or else of the invocation:
+//!
+//! | `f` | value | beside |
+//! |---|---|---|
+//! | `list-offsets` | ok: `{key: end}` or `{key: {"end", "high_watermark", "last_stable", "leader_epoch"}}` | |
+//! | `commit` | invoked: `{key: offset}`, the offset of the next record to read | `group`, `member`, `generation` |
+//! | `committed` | ok: `{key: offset or null}` | `group` |
+//! | `assigned`, `revoked`, `lost` | `{"keys": […]}` | `group`, `member`, `generation` |
+//! | `init-transactions` | | `transactional_id` |
+//! | `delete-records` | `{key: offset}` | |
+//! | `subscribe` | keys | `group`, `member` |
+//! | `poll`, `txn` | micro-operations | `rebalance_log`: `[{"type": "assigned", "keys": […], "generation": 3}]`, in order |
+//! | `send`, `txn` | micro-operations | `transactional_id`; `commit_at`: when the commit was invoked, in nanoseconds since the start of the run; `offsets`: `{key: offset}` that the transaction commits for `group`; `derived`: `[[input key, input value, output key, output value], …]` |
+//!
+//! A member without a name is its process; a group without a name is one with all others that have none. `lost` is a
+//! `revoked` that the group decided without the member. Offsets that a client commits on its own accord are not recorded,
+//! so that it must not do so where groups are judged.
 
 use serde::{Deserialize, Serialize};
 

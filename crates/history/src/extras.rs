@@ -1,7 +1,7 @@
 //! Rows with the same rare things share them.
 
 use crate::columns::{Extra, ExtraId, HistoryBuilder};
-use crate::event::Payload;
+use crate::event::{F, Payload};
 use crate::read_error::Fault;
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -18,7 +18,39 @@ pub(crate) struct ExtraCache {
     scratch: Vec<u8>,
 }
 
+/// An extent of a text.
+pub(crate) type Span = (usize, usize);
+
+/// Where the rare things of a row stand in its text.
+#[derive(Clone, Copy)]
+pub(crate) struct Rare<'a> {
+    /// The value, unless it was read already.
+    pub(crate) value: Option<Span>,
+    /// The error.
+    pub(crate) error: Option<Span>,
+    /// The names and values of all other fields.
+    pub(crate) others: &'a [(Span, Span)],
+}
+
 impl ExtraCache {
+    /// The extra of a row of this function, built when no row before it had the same. `None` when it has nothing rare.
+    pub(crate) fn of_row(
+        &mut self,
+        text: &str,
+        f: &F,
+        rare: Rare<'_>,
+        builder: &mut HistoryBuilder,
+        build: impl FnOnce() -> Result<Extra, Fault>,
+    ) -> Result<Option<ExtraId>, Fault> {
+        if rare.value.is_none() && rare.error.is_none() && rare.others.is_empty() {
+            return Ok(None);
+        }
+        let spans = [rare.value.unwrap_or_default(), rare.error.unwrap_or_default()];
+        let others = rare.others.iter().flat_map(|(name, value)| [*name, *value]);
+        let parts = spans.into_iter().chain(others).map(|(from, to)| &text.as_bytes()[from..to]);
+        self.get(std::iter::once(f.as_str().as_bytes()).chain(parts), builder, build)
+    }
+
     /// The extra of these parts of a line, built when they are new. `None` when it holds nothing.
     pub(crate) fn get<'a>(
         &mut self,

@@ -10,9 +10,9 @@
 //!   it, so that ten million operations fit into memory.
 //!
 //! Files come in through [`formats::read_any`], which recognises our own JSONL and the formats of Jepsen, Elle, Knossos,
-//! Porcupine and Kafka's verifiable clients, and go out through [`jsonl`] and [`edn`].
+//! Porcupine and Kafka's verifiable clients, and go out through [`jsonl`], [`edn`] and [`parquet`].
 //!
-//! This crate is pure: readers take `std::io::BufRead`, nothing here opens a file, reads a clock or draws a number.
+//! This crate is pure: readers take `std::io::BufRead` (or, for Parquet, what can be read from any place), nothing here opens a file, reads a clock or draws a number.
 #![warn(clippy::disallowed_methods)]
 
 pub mod columns;
@@ -23,6 +23,7 @@ pub mod formats;
 pub mod header;
 pub mod intern;
 pub mod jsonl;
+pub mod parquet;
 pub mod wellformed;
 
 mod event_json;

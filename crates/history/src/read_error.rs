@@ -4,13 +4,13 @@ use std::fmt;
 
 /// Why a history could not be read: the file, the place in it, what is wrong there and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}, line {line}, column {column}: {kind}. {}", kind.advice())]
+#[error("{name}, {}: {kind}. {}", kind.place(*line, *column), kind.advice())]
 pub struct ReadError {
     /// The file's name as the caller gave it.
     pub name: String,
-    /// The line, counted from 1; 0 when no line is to blame.
+    /// The line, counted from 1; 0 when no line is to blame. In a Parquet file it is the row.
     pub line: u64,
-    /// The column in that line, in characters counted from 1.
+    /// The column in that line, in characters counted from 1. In a Parquet file it is the item of the row.
     pub column: u64,
     /// What is wrong.
     pub kind: ReadErrorKind,
@@ -84,6 +84,9 @@ pub enum ReadErrorKind {
     /// No reader recognises the content.
     #[error("the format was not recognised: {0}")]
     UnknownFormat(String),
+    /// A Parquet file is damaged, or holds something else than a history.
+    #[error("this is not a Parquet file that holds a Perjury history: {0}")]
+    Parquet(String),
 }
 
 impl ReadErrorKind {
@@ -120,6 +123,18 @@ impl ReadErrorKind {
                 "Split the history by topic-partition and check the parts"
             }
             ReadErrorKind::UnknownFormat(_) => "Name the format with --format",
+            ReadErrorKind::Parquet(_) => {
+                "Make it anew with perjury convert from the history that it was made from"
+            }
+        }
+    }
+
+    /// Where the flaw is, in words. A Parquet file has rows of items, and no lines.
+    fn place(&self, line: u64, column: u64) -> String {
+        match (self, line) {
+            (ReadErrorKind::Parquet(_), 0) => "the whole file".into(),
+            (ReadErrorKind::Parquet(_), row) => format!("row {row}, item {column}"),
+            _ => format!("line {line}, column {column}"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Every reader on damaged input of every format: no panic, no more rows than the input can hold, and every error names
-//! a place. `PERJURY_FUZZ_CASES` sets the number of inputs.
+//! a place. A case is one reader on one input; `PERJURY_FUZZ_CASES` sets their number.
+
+mod cases;
 
 use perjury_history::formats::{detect, read_with};
 use perjury_history::{Format, ReadOptions, edn, jsonl};
@@ -110,48 +112,68 @@ fn mutate(rng: &mut ChaCha8Rng) -> Vec<u8> {
     text
 }
 
-fn cases() -> u64 {
-    let set = std::env::var("PERJURY_FUZZ_CASES").ok();
-    set.map_or(20_000, |n| n.parse().expect("a number of cases"))
+/// What became of the inputs.
+#[derive(Default)]
+struct Tally {
+    read: u64,
+    refused: u64,
+}
+
+/// One reader on one input.
+fn one(case: u64, text: &[u8], format: Option<Format>, options: &ReadOptions, tally: &mut Tally) {
+    // A small buffer makes lines span several of them.
+    let source = std::io::BufReader::with_capacity(1 + text.len() % 97, text);
+    match read_with(source, "x", format, options) {
+        Ok(history) => {
+            tally.read += 1;
+            assert!(history.len() <= text.len(), "case {case}, {format:?}");
+            assert!(history.records_len() + history.mops_len() <= text.len());
+            let mut native = Vec::new();
+            jsonl::write(&history, &mut native).expect("memory takes it");
+            let mut again = Vec::new();
+            edn::write_edn(&history, &mut again).expect("memory takes it");
+            let again = edn::read_edn(again.as_slice(), "again", options);
+            let len = again.map_or(0, |h| h.len());
+            let shown = String::from_utf8_lossy(text);
+            assert_eq!(len, history.len(), "case {case}, {format:?}: {shown}");
+        }
+        Err(error) => {
+            tally.refused += 1;
+            assert!(error.line > 0 && error.column > 0, "case {case}, {format:?}: {error}");
+            assert!(!error.to_string().is_empty());
+        }
+    }
 }
 
 #[test]
 fn damaged_input_is_read_or_refused() {
     let options = ReadOptions { line_bytes_max: 1 << 16, ..ReadOptions::default() };
-    let (mut read, mut refused) = (0u64, 0u64);
-    for case in 0..cases() {
-        let mut rng = ChaCha8Rng::seed_from_u64(case);
-        let text = mutate(&mut rng);
-        detect(&text, "x");
-        let formats = Format::ALL.map(Some);
-        for format in formats.into_iter().chain([None]) {
-            // A small buffer makes lines span several of them.
-            let source = std::io::BufReader::with_capacity(1 + text.len() % 97, text.as_slice());
-            match read_with(source, "x", format, &options) {
-                Ok(history) => {
-                    read += 1;
-                    assert!(history.len() <= text.len(), "case {case}, {format:?}");
-                    assert!(history.records_len() + history.mops_len() <= text.len());
-                    let mut native = Vec::new();
-                    jsonl::write(&history, &mut native).expect("memory takes it");
-                    let mut again = Vec::new();
-                    edn::write_edn(&history, &mut again).expect("memory takes it");
-                    let again = edn::read_edn(again.as_slice(), "again", &options);
-                    let len = again.map_or(0, |h| h.len());
-                    assert_eq!(
-                        len,
-                        history.len(),
-                        "case {case}, {format:?}: {}",
-                        String::from_utf8_lossy(&text)
-                    );
+    // The Parquet reader has inputs of its own, in its own tests.
+    let text = Format::ALL.into_iter().filter(|f| *f != Format::Parquet).map(Some);
+    let formats: Vec<Option<Format>> = text.chain([None]).collect();
+    let inputs = cases::cases(1_000_000) / formats.len() as u64 + 1;
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let tallies = std::thread::scope(|scope| {
+        let work = |part: u64| {
+            let (formats, options) = (&formats, &options);
+            move || {
+                let mut tally = Tally::default();
+                for case in (part..inputs).step_by(usize::try_from(threads).expect("few")) {
+                    let mut rng = ChaCha8Rng::seed_from_u64(case);
+                    let text = mutate(&mut rng);
+                    detect(&text, "x");
+                    for format in formats {
+                        one(case, &text, *format, options, &mut tally);
+                    }
                 }
-                Err(error) => {
-                    refused += 1;
-                    assert!(error.line > 0 && error.column > 0, "case {case}, {format:?}: {error}");
-                    assert!(!error.to_string().is_empty());
-                }
+                tally
             }
-        }
-    }
+        };
+        let parts: Vec<_> = (0..threads).map(|part| scope.spawn(work(part))).collect();
+        parts.into_iter().map(|p| p.join()).collect::<Vec<_>>()
+    });
+    let tallies = tallies.into_iter().map(|t| t.expect("a case named above failed"));
+    let (read, refused) = tallies.fold((0, 0), |(a, b), t| (a + t.read, b + t.refused));
+    println!("{inputs} inputs to {} readers: {read} read, {refused} refused", formats.len());
     assert!(read > 0 && refused > 0, "both happen: {read} read, {refused} refused");
 }

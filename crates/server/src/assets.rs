@@ -36,10 +36,16 @@ pub(crate) fn are_built() -> bool {
     Pages::get(INDEX).is_some_and(|f| !f.data.windows(MARK.len()).any(|w| w == MARK))
 }
 
-/// Whether the script has a page for this path: the list, and `/runs/{name}/{time}`.
+/// Whether the script has a page for this path: those of `web/src/lib/routes.ts`.
 fn is_page(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    matches!(parts.as_slice(), [""] | ["index.html"] | ["runs"] | ["runs", _, _])
+    matches!(
+        parts.as_slice(),
+        [""] | ["index.html"]
+            | ["runs" | "compare" | "campaigns" | "glossary" | "login"]
+            | ["campaigns", _]
+            | ["runs", _, _]
+    )
 }
 
 fn answer(status: StatusCode, path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
@@ -81,10 +87,13 @@ mod tests {
 
     #[test]
     fn pages_are_told_from_unknown_paths() {
-        for page in ["", "runs/a/20261123T120431.207Z", "runs/a/t/", "index.html"] {
+        let pages = ["", "runs/a/20261123T120431.207Z", "runs/a/t/", "index.html", "glossary"];
+        for page in pages.into_iter().chain(["campaigns", "campaigns/new", "compare", "login"]) {
             assert!(is_page(page), "{page:?}");
         }
-        for other in ["favicon.ico", "runs/a", "runs/a/b/c", "assets/x.js", "etc/passwd"] {
+        for other in
+            ["favicon.ico", "runs/a", "runs/a/b/c", "campaigns/a/b", "assets/x.js", "etc/passwd"]
+        {
             assert!(!is_page(other), "{other:?}");
         }
     }

@@ -5,7 +5,9 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use perjury_store::{BadId, StoreError};
+use perjury_campaign::ShelfError;
+use perjury_evidence::EvidenceError;
+use perjury_store::{BadId, IndexError, StoreError};
 use serde_json::json;
 use std::any::Any;
 
@@ -43,8 +45,108 @@ impl ApiError {
         ApiError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
-            "this server only reads",
-            "Use GET.",
+            "this path does not take that method",
+            "The description of the API at /docs names the methods of each path.",
+        )
+    }
+
+    /// The content is understood and cannot be used.
+    pub(crate) fn unprocessable(message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", message, hint)
+    }
+
+    /// It cannot be done as things stand.
+    pub(crate) fn conflict(message: impl Into<String>, hint: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::CONFLICT, "conflict", message, hint)
+    }
+
+    /// The body, or what it unpacks to, is beyond the bound.
+    pub(crate) fn too_large(message: impl Into<String>) -> ApiError {
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            message,
+            "Send less; a history of any size can be checked with `perjury check`.",
+        )
+    }
+
+    /// Nobody is known to ask. `has_tokens`: whether there is a token to sign in with.
+    pub(crate) fn unauthorized(has_tokens: bool) -> ApiError {
+        let hint = if has_tokens {
+            "Sign in at /login, or send Authorization: Bearer TOKEN."
+        } else {
+            "This server listens beyond loopback: make a token with `perjury token create NAME --role admin`."
+        };
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed", hint)
+    }
+
+    /// The token that was given is none.
+    pub(crate) fn wrong_token() -> ApiError {
+        ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong-token",
+            "this is no token of this server",
+            "Copy the whole token, or make a new one with `perjury token create`.",
+        )
+    }
+
+    /// Who asks may not do that.
+    pub(crate) fn forbidden(role: &str, needed: &str) -> ApiError {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("this needs the role {needed}, and yours is {role}"),
+            "Sign in with a token of that role.",
+        )
+    }
+
+    /// A share link shows one run and nothing else.
+    pub(crate) fn only_shared() -> ApiError {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "only-shared",
+            "the link that you opened shows one run",
+            "Sign in with a token to see more.",
+        )
+    }
+
+    /// A share link that has expired, or that this server did not make.
+    pub(crate) fn bad_share() -> ApiError {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "bad-link",
+            "this link has expired or is not complete",
+            "Ask for a new one.",
+        )
+    }
+
+    /// A request of a browser that may have been made by another page.
+    pub(crate) fn forged() -> ApiError {
+        ApiError::new(
+            StatusCode::FORBIDDEN,
+            "csrf",
+            "the request does not show that a page of this server made it",
+            "Send the token of GET /api/v1/session as X-CSRF-Token, or use Authorization: Bearer TOKEN.",
+        )
+    }
+
+    /// More requests than one address may make.
+    pub(crate) fn too_many() -> ApiError {
+        ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "this address asks too often",
+            "Wait a second and ask again.",
+        )
+    }
+
+    /// No more can be done at the same time.
+    pub(crate) fn busy(message: impl Into<String>) -> ApiError {
+        ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            message,
+            "Close other pages and try again.",
         )
     }
 
@@ -99,6 +201,48 @@ impl From<StoreError> for ApiError {
                 format!("there is no run {id}"),
                 "The list of runs is at /api/v1/runs. A run directory that is copied into the store appears there.",
             ),
+            StoreError::Running { .. } | StoreError::Taken { .. } => {
+                ApiError::conflict(e.to_string(), "Wait until it is over, or cancel its campaign.")
+            }
+            other => ApiError::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<IndexError> for ApiError {
+    fn from(e: IndexError) -> ApiError {
+        match e {
+            IndexError::Store(e) => e.into(),
+            other => ApiError::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<ShelfError> for ApiError {
+    fn from(e: ShelfError) -> ApiError {
+        match e {
+            ShelfError::Store(e) => e.into(),
+            ShelfError::NoSuchCampaign { .. } => {
+                ApiError::not_found(e.to_string(), "The list of campaigns is at /api/v1/campaigns.")
+            }
+            ShelfError::Full(_) => ApiError::conflict(e.to_string(), "Cancel a campaign, or wait."),
+            other => ApiError::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<EvidenceError> for ApiError {
+    fn from(e: EvidenceError) -> ApiError {
+        match e {
+            EvidenceError::Store(e) => e.into(),
+            EvidenceError::NoHistory(_)
+            | EvidenceError::NoSuchAnomaly { .. }
+            | EvidenceError::VerdictChanged { .. }
+            | EvidenceError::TooLarge { .. }
+            | EvidenceError::History(_) => {
+                ApiError::unprocessable(e.to_string(), "The run's page lists its anomalies.")
+            }
+            EvidenceError::PageBroken => ApiError::busy(e.to_string()),
             other => ApiError::internal(other.to_string()),
         }
     }

@@ -22,10 +22,12 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// Refuses requests for other hosts and puts the security headers on every answer, errors included.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
     let mut response = match refused_host(&state, &request) {
         Some(host) => ApiError::wrong_host(&host).into_response(),
         None => next.run(request).await,
     };
+    state.metrics.answered(&method, response.status().as_u16());
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

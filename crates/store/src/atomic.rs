@@ -17,7 +17,10 @@ fn temporary(path: &Path) -> std::path::PathBuf {
 
 /// Writes the file so that a reader, also after a crash, sees the old content or the new, never a part: temporary file,
 /// fsync, rename, fsync of the directory.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`] when the file system refuses; the old content stays.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temp = temporary(path);
     let written = (|| {
         let mut file = File::create_new(&temp)?;

@@ -46,6 +46,18 @@ pub enum StoreError {
         /// The store.
         root: PathBuf,
     },
+    /// The run is being written.
+    #[error("the run {id} is under way; stop it first")]
+    Running {
+        /// Which run.
+        id: String,
+    },
+    /// There is a directory already.
+    #[error("there is a run {id} already")]
+    Taken {
+        /// Which run.
+        id: String,
+    },
     /// No directory was free within the bounded number of attempts.
     #[error("no free directory for a run of {name} in {} after {attempts} attempts", root.display())]
     NoFreeDirectory {

@@ -14,22 +14,30 @@
 //!       nodes/<n>/stdout.log …         what each node printed, each line after its RFC 3339 time
 //! ```
 //!
-//! The directories are the truth: there is no index to keep, a directory that is copied in appears, and one that is
-//! removed is gone. Everything read from a run directory is treated as a stranger's: identifiers cannot leave the store,
+//! The directories are the truth: a directory that is copied in appears, and one that is removed is gone. The
+//! [`Index`] beside them only makes lists and searches of many runs quick, and can be made anew from them at any time. Everything read from a run directory is treated as a stranger's: identifiers cannot leave the store,
 //! symbolic links inside a run are not followed, sizes are bounded.
 
 mod atomic;
 mod error;
 mod id;
+mod index;
 mod logs;
+mod retention;
 mod run_dir;
 mod status;
 mod store;
 mod summary;
 
+pub use atomic::write as write_whole;
 pub use error::StoreError;
 pub use id::{BadId, RunId};
+pub use index::{
+    Group, Index, IndexError, Interval, Judged, Refreshed, RunPage, RunQuery, Sort, SortKey, Trend,
+    TrendPoint, VerdictCounts, VersionTrend, wilson,
+};
 pub use logs::{LogLine, LogQuery, Stream, read_logs};
+pub use retention::{Retention, is_dispensable};
 pub use run_dir::{FileEntry, RunDir};
 pub use status::{StatusFile, WriterState};
 pub use store::{Run, Store};

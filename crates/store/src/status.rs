@@ -53,6 +53,11 @@ impl StatusFile {
         }
     }
 
+    /// Whether it says that it is at work, and its process lives.
+    pub fn is_at_work(&self) -> bool {
+        self.status == WriterState::Running && self.writer_lives()
+    }
+
     /// Whether the process that wrote this is still alive: the same number *and* the same start, and not a zombie.
     pub fn writer_lives(&self) -> bool {
         let Ok(raw) = i32::try_from(self.pid) else { return false };

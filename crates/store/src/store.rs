@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Runs of one name that start within the same millisecond move on by one each; more than this many never do.
 const NAME_ATTEMPTS_MAX: u32 = 1000;
@@ -42,19 +42,42 @@ pub struct Run {
 
 /// What tells whether a run directory changed: time of change and size of its small files, and whether it has a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     files: [Option<(SystemTime, u64)>; 2],
     history: bool,
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Stamp {
+    pub(crate) fn of(path: &Path) -> Stamp {
         let stamp = |name: &str| {
             let meta = fs::symlink_metadata(path.join(name)).ok()?;
             Some((meta.modified().ok()?, meta.len()))
         };
         let history = stamp("history.jsonl").is_some_and(|(_, len)| len > 0);
         Stamp { files: [stamp("report.json"), stamp("status.json")], history }
+    }
+
+    /// Whether one of its files changed within this span before now, or is dated in the future.
+    pub(crate) fn is_fresh(&self, span: Duration) -> bool {
+        let now = SystemTime::now();
+        let fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age <= span);
+        self.files.iter().flatten().any(|(at, _)| fresh(*at))
+    }
+
+    /// Whether there is a report.
+    pub(crate) fn has_report(&self) -> bool {
+        self.files[0].is_some()
+    }
+
+    /// A text that is equal when the stamps are.
+    pub(crate) fn text(&self) -> String {
+        let ns = |at: &SystemTime| {
+            at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+        };
+        let file = |f: &Option<(SystemTime, u64)>| {
+            f.as_ref().map_or_else(|| "-".to_owned(), |(at, len)| format!("{}.{len}", ns(at)))
+        };
+        format!("{} {} {}", file(&self.files[0]), file(&self.files[1]), self.history)
     }
 }
 
@@ -104,6 +127,86 @@ impl Store {
         }
         let (name, root) = (name.to_owned(), self.root.clone());
         Err(StoreError::NoFreeDirectory { name, root, attempts: NAME_ATTEMPTS_MAX })
+    }
+
+    /// An identifier for a run of this name, dated from `started` on, that no directory has yet.
+    ///
+    /// # Errors
+    /// [`StoreError::BadId`] for a name that cannot be one, [`StoreError::NoFreeDirectory`] when a thousand were taken.
+    pub fn free_id(&self, name: &str, started: DateTime<Utc>) -> Result<RunId, StoreError> {
+        for attempt in 0..NAME_ATTEMPTS_MAX {
+            let dated = started + TimeDelta::milliseconds(i64::from(attempt));
+            let id = RunId::new(name, &time_component(dated))?;
+            if fs::symlink_metadata(self.root.join(name).join(id.time())).is_err() {
+                return Ok(id);
+            }
+        }
+        let (name, root) = (name.to_owned(), self.root.clone());
+        Err(StoreError::NoFreeDirectory { name, root, attempts: NAME_ATTEMPTS_MAX })
+    }
+
+    /// Makes the directory of a run whose identifier was chosen before, and says in it that this process writes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when it is there already, [`StoreError::Io`] when the file system refuses.
+    pub fn create_exactly(&self, id: &RunId, started: DateTime<Utc>) -> Result<RunDir, StoreError> {
+        let parent = self.root.join(id.name());
+        fs::create_dir_all(&parent).map_err(StoreError::io("create", &parent))?;
+        let path = parent.join(id.time());
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::Taken { id: id.to_string() });
+            }
+            Err(source) => return Err(StoreError::Io { action: "create", path, source }),
+        }
+        let run = RunDir::new(id.clone(), path);
+        run.mark_running(started)?;
+        self.point_latest(run.id())?;
+        Ok(run)
+    }
+
+    /// Takes over a directory that was made for this run and holds no history yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchRun`] when it is not there, [`StoreError::Taken`] when it holds a history.
+    pub fn claim(&self, id: &RunId, started: DateTime<Utc>) -> Result<RunDir, StoreError> {
+        let dir = self.run_dir(id)?;
+        if fs::symlink_metadata(dir.history_path()).is_ok() {
+            return Err(StoreError::Taken { id: id.to_string() });
+        }
+        dir.mark_running(started)?;
+        Ok(dir)
+    }
+
+    /// Sets the links to the newest run of this name and of all after one was removed.
+    pub(crate) fn point_latest_anew(&self, name: &str) -> Result<(), StoreError> {
+        let newest_of = |name: &str| {
+            let times = entries(&self.root.join(name));
+            times.iter().rev().find_map(|t| RunId::new(name, t).ok())
+        };
+        match newest_of(name) {
+            Some(id) => {
+                atomic::symlink(Path::new(id.time()), &self.root.join(name).join(LATEST))?;
+            }
+            None => {
+                // What cannot be removed is an empty folder at worst.
+                let _ = fs::remove_file(self.root.join(name).join(LATEST));
+                let _ = fs::remove_dir(self.root.join(name));
+            }
+        }
+        let newest = entries(&self.root)
+            .iter()
+            .filter_map(|n| newest_of(n))
+            .max_by(|a, b| a.time().cmp(b.time()));
+        let link = self.root.join(LATEST);
+        match newest {
+            Some(id) => atomic::symlink(&Path::new(id.name()).join(id.time()), &link),
+            None => {
+                let _ = fs::remove_file(&link);
+                Ok(())
+            }
+        }
     }
 
     fn point_latest(&self, id: &RunId) -> Result<(), StoreError> {

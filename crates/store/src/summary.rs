@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 const SCHEMA: &str = "perjury.report/1";
 
 /// How complete a run directory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
     /// It has a history and a report.
@@ -25,6 +25,19 @@ pub enum RunStatus {
     Unchecked,
     /// What is there cannot be read; `problem` says what and what to do.
     Unreadable,
+}
+
+impl RunStatus {
+    /// Its name, as in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Complete => "complete",
+            RunStatus::Running => "running",
+            RunStatus::Interrupted => "interrupted",
+            RunStatus::Unchecked => "unchecked",
+            RunStatus::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// The part of a report that a list needs. Unknown fields are skipped, absent ones are empty: a report of a newer
@@ -67,7 +80,7 @@ impl AnomalyView {
 }
 
 /// One line of the list of runs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// `<name>/<time>`.
     pub id: String,
@@ -147,7 +160,12 @@ impl Look {
             Ok(state) => look.state = state,
             Err(e) => look.note(format!("{e}. Remove the file if the run is over.")),
         }
-        if !look.has_history {
+        // A writer that says why it ended before its first event has said all that there is to say.
+        let explained = look
+            .state
+            .as_ref()
+            .is_some_and(|s| s.status == WriterState::Interrupted && s.reason.is_some());
+        if !look.has_history && !explained {
             look.note(format!(
                 "There is no history.jsonl in {path}: the run was copied without it, or ended before its first event. Copy the file in, or remove the directory."
             ));

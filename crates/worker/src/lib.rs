@@ -8,6 +8,7 @@
 //! event on disk before anything else happens; the [`nemesis`] breaks the cluster on the plan's schedule.
 
 pub mod client;
+pub mod faults;
 pub mod generator;
 pub mod nemesis;
 pub mod observe;

@@ -3,11 +3,13 @@
 //! Each fault leaves four events: `inject` before anything is done, `injected` with the witness, `heal` and `healed`.
 //! So a history shows a fault's band even if everything dies in between.
 
+use crate::faults::spec;
 use crate::observe::CurrentFault;
 use crate::plan::{FaultKind, PlannedFault, Target};
 use crate::recorder::{Draft, RecorderError};
 use crate::session::Shared;
-use perjury_cluster::{Cluster, FaultKind as Action, FaultWitness, NodeId, Target as Role};
+use perjury_cluster::planes::Outcomes;
+use perjury_cluster::{Cluster, NodeId, Plane, Target as Role};
 use perjury_history::Process;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -60,6 +62,10 @@ async fn resolve(
             Role::Follower { topic, partition: fault.partition, index: u64::from(fault.pick) }
         }
         Target::All => Role::All,
+        Target::Controller => Role::Controller,
+        Target::Coordinator => Role::Coordinator { index: u64::from(fault.pick) },
+        Target::Random => Role::Random { index: u64::from(fault.pick) },
+        Target::Node(node) => Role::Node { node },
     };
     let limit = Instant::now() + ROLE_LIMIT;
     loop {
@@ -83,7 +89,7 @@ fn event(
     let mut value = json!({
         "fault": fault.fault,
         "phase": phase,
-        "target": fault.target.as_str(),
+        "target": fault.target,
         "nodes": nodes,
         "key": shared.plan.topic.key(fault.partition),
     });
@@ -107,34 +113,30 @@ async fn inject(
     event(shared, fault, "inject", asked, json!({}))?;
     current.set(fault.fault);
     shared.progress.faults.fetch_add(1, Ordering::Relaxed);
-    let action = match (fault.f, nodes) {
-        (_, Err(why)) => {
-            event(
-                shared,
-                fault,
-                "injected",
-                asked,
-                json!({"witnessed": false, "witness": {"why": why}}),
-            )?;
+    let spec = spec(fault.f, &shared.plan.fault_settings, fault.pick);
+    let (spec, asked) = match (spec.filter(|_| !shared.plan.disarmed), nodes) {
+        (Some(spec), Ok(nodes)) => (spec, nodes),
+        (spec, _) => {
+            let done_nothing = "nothing was done, and nothing was seen".to_owned();
+            let why = spec.and(nodes.as_ref().err()).unwrap_or(&done_nothing);
+            let unseen = json!({"witnessed": false, "witness": {"why": why}});
+            event(shared, fault, "injected", asked, unseen)?;
             return Ok(empty);
         }
-        (FaultKind::Noop, Ok(_)) => {
-            let why = "nothing was done, and nothing was seen";
-            event(
-                shared,
-                fault,
-                "injected",
-                asked,
-                json!({"witnessed": false, "witness": {"why": why}}),
-            )?;
-            return Ok(empty);
-        }
-        (FaultKind::Kill, Ok(_)) => Action::Kill,
-        (FaultKind::Pause, Ok(_)) => Action::Pause,
     };
-    let outcome = cluster.inject(action, asked).await;
+    let outcome = if fault.f == FaultKind::RollingRestart {
+        let mut outcome = Outcomes::new();
+        for node in asked {
+            outcome.extend(cluster.apply(&spec, &[*node]).await);
+        }
+        outcome
+    } else {
+        cluster.apply(&spec, asked).await
+    };
+    // Half of a change of the network may have been made: all of it is healed.
+    let always = spec.kind.plane() == Plane::Network;
     let hit: Vec<NodeId> =
-        outcome.iter().filter(|(_, done)| done.is_ok()).map(|(node, _)| *node).collect();
+        outcome.iter().filter(|(_, done)| always || done.is_ok()).map(|(node, _)| *node).collect();
     event(shared, fault, "injected", asked, witness(&outcome))?;
     Ok(hit)
 }
@@ -146,16 +148,16 @@ async fn heal(
     hit: &[NodeId],
 ) -> Result<(), RecorderError> {
     event(shared, fault, "heal", hit, json!({}))?;
-    let action = match fault.f {
-        FaultKind::Pause => Action::Resume,
-        FaultKind::Kill | FaultKind::Noop => Action::Start,
+    let spec = spec(fault.f, &shared.plan.fault_settings, fault.pick);
+    let outcome = match spec.filter(|_| !hit.is_empty()) {
+        Some(spec) => cluster.heal(&spec, hit).await,
+        None => Outcomes::new(),
     };
-    let outcome = cluster.inject(action, hit).await;
     event(shared, fault, "healed", hit, witness(&outcome))
 }
 
 /// The witnesses of one action, as the history holds them: witnessed if there is one and every one of them saw it.
-fn witness(outcome: &[(NodeId, Result<FaultWitness, perjury_cluster::DriverError>)]) -> Value {
+fn witness(outcome: &Outcomes) -> Value {
     let seen: Vec<Value> = outcome
         .iter()
         .map(|(node, done)| match done {

@@ -1,5 +1,7 @@
 //! The plan of a run: everything that its operations and faults follow from.
 
+pub use crate::faults::{FaultKind, Target};
+use perjury_cluster::FaultSettings;
 use perjury_history::{Acks, Configuration, IsolationLevel, SubVia};
 use rand::Rng;
 use rand::SeedableRng;
@@ -30,80 +32,6 @@ impl std::str::FromStr for Workload {
         match s {
             "queue" => Ok(Workload::Queue),
             other => Err(format!("there is no workload {other:?}; the workloads are: queue")),
-        }
-    }
-}
-
-/// The faults that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultKind {
-    /// SIGKILL, and a restart after the fault's duration.
-    Kill,
-    /// SIGSTOP, and SIGCONT after the fault's duration.
-    Pause,
-    /// Nothing is done: the fault that must never count as witnessed.
-    Noop,
-}
-
-impl FaultKind {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FaultKind::Kill => "kill",
-            FaultKind::Pause => "pause",
-            FaultKind::Noop => "noop",
-        }
-    }
-}
-
-impl std::str::FromStr for FaultKind {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "kill" => Ok(FaultKind::Kill),
-            "pause" => Ok(FaultKind::Pause),
-            "noop" => Ok(FaultKind::Noop),
-            other => {
-                Err(format!("there is no nemesis {other:?}; the nemeses are: kill, pause, none"))
-            }
-        }
-    }
-}
-
-/// Which nodes a fault hits, by their role at that moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// The leader of the fault's topic-partition.
-    Leader,
-    /// A follower of the fault's topic-partition.
-    Follower,
-    /// Every node.
-    All,
-}
-
-impl Target {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Target::Leader => "leader",
-            Target::Follower => "follower",
-            Target::All => "all",
-        }
-    }
-}
-
-impl std::str::FromStr for Target {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "leader" => Ok(Target::Leader),
-            "follower" => Ok(Target::Follower),
-            "all" => Ok(Target::All),
-            other => {
-                Err(format!("there is no target {other:?}; the targets are: leader, follower, all"))
-            }
         }
     }
 }
@@ -226,6 +154,12 @@ pub struct WorkerPlan {
     pub nemesis_interval_ms: u64,
     /// How long a fault lasts.
     pub fault_duration_ms: u64,
+    /// How strong faults are.
+    #[serde(default)]
+    pub fault_settings: FaultSettings,
+    /// Every fault is replaced by one that does nothing.
+    #[serde(default)]
+    pub disarmed: bool,
     /// The schedule; follows from all of the above.
     pub schedule: Vec<PlannedFault>,
 }
@@ -251,13 +185,15 @@ impl WorkerPlan {
                 break;
             }
             let turn = fault as usize;
+            let f = self.nemesis[(first_kind + turn) % self.nemesis.len()];
+            let target =
+                self.targets[(first_target + turn / self.nemesis.len()) % self.targets.len()];
             self.schedule.push(PlannedFault {
                 fault,
                 at_ms: at,
                 duration_ms,
-                f: self.nemesis[(first_kind + turn) % self.nemesis.len()],
-                target: self.targets
-                    [(first_target + turn / self.nemesis.len()) % self.targets.len()],
+                f,
+                target: f.aim(target),
                 partition: rng.random_range(0..self.topic.partitions.max(1)),
                 pick: rng.random(),
             });
@@ -332,6 +268,8 @@ mod tests {
             targets: vec![Target::Leader, Target::Follower, Target::All],
             nemesis_interval_ms: 3_000,
             fault_duration_ms: 2_000,
+            fault_settings: FaultSettings::default(),
+            disarmed: false,
             schedule: Vec::new(),
         };
         plan.schedule_faults();

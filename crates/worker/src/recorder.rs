@@ -91,7 +91,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the history and writes its header. `origin` is time zero of all events.
+    /// Creates the history and writes its header without the secrets that client properties may hold. `origin` is time
+    /// zero of all events.
     ///
     /// # Errors
     /// When the file exists already or cannot be created or written.
@@ -99,7 +100,8 @@ impl Recorder {
         let create = |source| RecorderError::Create { path: path.into(), source };
         let mut file =
             OpenOptions::new().append(true).create_new(true).open(path).map_err(create)?;
-        let mut line = serde_json::to_vec(header)?;
+        let header = perjury_secrets::clean(serde_json::to_value(header)?);
+        let mut line = serde_json::to_vec(&header)?;
         line.push(b'\n');
         file.write_all(&line).map_err(create)?;
         file.sync_data().map_err(create)?;

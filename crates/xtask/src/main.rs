@@ -1,4 +1,4 @@
-//! Developer habits: `cargo xtask demo | test | web | tidy | bench`.
+//! Developer habits: `cargo xtask demo | test | web | tidy | bench | compare-porcupine | mutants`.
 //!
 //! Every command installs or builds what it needs through package managers and says so before it does.
 #![expect(
@@ -9,6 +9,8 @@
 
 mod bench;
 mod demo;
+mod mutants;
+mod porcupine;
 mod process;
 mod test;
 mod tidy;
@@ -38,6 +40,10 @@ enum Command {
     Tidy,
     /// Measure checking throughput and memory on generated histories.
     Bench(bench::Args),
+    /// Decide the same histories with Porcupine and compare answers and times.
+    ComparePorcupine,
+    /// Remove each rule in turn and see tests go red.
+    Mutants(mutants::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +63,7 @@ fn run(command: Command) -> Result<()> {
         Command::Web => web::build(),
         Command::Tidy => tidy::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::ComparePorcupine => porcupine::run(),
+        Command::Mutants(args) => mutants::run(&args),
     }
 }

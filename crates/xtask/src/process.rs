@@ -50,9 +50,14 @@ pub(crate) fn cargo() -> String {
 
 /// Whether a program answers to `--version`.
 pub(crate) fn exists(program: &str) -> bool {
+    exists_as(program, "--version")
+}
+
+/// Whether a program answers to this argument.
+pub(crate) fn exists_as(program: &str, argument: &str) -> bool {
     let quiet = std::process::Stdio::null;
     Command::new(program)
-        .arg("--version")
+        .arg(argument)
         .stdout(quiet())
         .stderr(quiet())
         .status()

@@ -18,14 +18,20 @@ const IMPURE: [&str; 8] =
     ["tokio", "rdkafka", "rdkafka-sys", "axum", "hyper", "openraft", "mio", "rusqlite"];
 
 /// Who may know whom among our own crates: name and everything of ours that it may depend on, directly.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("perjury-history", &[]),
+    ("perjury-secrets", &[]),
+    ("perjury-view", &["perjury-history"]),
     ("perjury-checker", &["perjury-history", "perjury-sim"]),
     ("perjury-sim", &["perjury-history"]),
     ("perjury-testbed", &[]),
-    ("perjury-cluster", &[]),
-    ("perjury-worker", &["perjury-history", "perjury-cluster"]),
-    ("perjury-store", &["perjury-history", "perjury-checker"]),
+    ("perjury-cluster", &["perjury-secrets"]),
+    ("perjury-worker", &["perjury-history", "perjury-cluster", "perjury-secrets"]),
+    ("perjury-store", &["perjury-history", "perjury-checker", "perjury-secrets"]),
+    (
+        "perjury-evidence",
+        &["perjury-history", "perjury-checker", "perjury-secrets", "perjury-store", "perjury-view"],
+    ),
     (
         "perjury-campaign",
         &[
@@ -33,12 +39,22 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "perjury-checker",
             "perjury-cluster",
             "perjury-worker",
+            "perjury-secrets",
+            "perjury-sim",
             "perjury-store",
+            "perjury-view",
         ],
     ),
     (
         "perjury-server",
-        &["perjury-history", "perjury-store", "perjury-checker", "perjury-campaign"],
+        &[
+            "perjury-history",
+            "perjury-store",
+            "perjury-checker",
+            "perjury-campaign",
+            "perjury-evidence",
+            "perjury-view",
+        ],
     ),
     (
         "perjury",
@@ -51,6 +67,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "perjury-worker",
             "perjury-store",
             "perjury-campaign",
+            "perjury-evidence",
+            "perjury-secrets",
             "perjury-server",
         ],
     ),

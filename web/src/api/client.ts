@@ -1,4 +1,19 @@
-import type { LogView, NodeLog, OperationPage, RunDetail, RunList, Timeline } from "./types";
+import type {
+  Campaign,
+  Comparison,
+  Glossary,
+  JsonObject,
+  LogView,
+  NamedPlan,
+  NodeLog,
+  OperationPage,
+  PlanCheck,
+  RunDetail,
+  RunList,
+  Session,
+  Timeline,
+  Trend,
+} from "./types";
 
 /** An answer of the API that is not what was asked for; `hint` says what to change. */
 export class ApiError extends Error {
@@ -12,7 +27,7 @@ export class ApiError extends Error {
   }
 }
 
-type Params = Record<string, string | number | null | undefined>;
+export type Params = Record<string, string | number | null | undefined>;
 
 /**
  * Parses JSON and keeps integers beyond 2^53, such as seeds, as text where the browser tells their source.
@@ -33,10 +48,30 @@ function query(params: Params): string {
   return text === "" ? "" : `?${text}`;
 }
 
-async function get<T>(path: string, params: Params, signal?: AbortSignal): Promise<T> {
-  let response: Response;
+/** What a request sends; a body that is an object goes as JSON. */
+interface Ask {
+  method?: "GET" | "POST" | "DELETE";
+  params?: Params;
+  body?: unknown;
+  signal?: AbortSignal | undefined;
+}
+
+/** The token against forged requests, from `GET /session`; every request that changes something carries it. */
+let csrf = "";
+
+export function setCsrf(token: string): void {
+  csrf = token;
+}
+
+async function send(path: string, { method = "GET", params = {}, body, signal }: Ask): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (method !== "GET" && csrf !== "") headers["x-csrf-token"] = csrf;
+  const raw = body instanceof Blob;
+  if (body !== undefined && !raw) headers["content-type"] = "application/json";
+  const more = { ...(method === "GET" ? {} : { method }), ...(Object.keys(headers).length > 0 ? { headers } : {}) };
+  const content = body === undefined ? {} : { body: raw ? body : JSON.stringify(body) };
   try {
-    response = await fetch(path + query(params), { signal: signal ?? null });
+    return await fetch(path + query(params), { ...more, ...content, signal: signal ?? null });
   } catch (e) {
     if (signal?.aborted) throw e;
     throw new ApiError(
@@ -46,7 +81,19 @@ async function get<T>(path: string, params: Params, signal?: AbortSignal): Promi
       "Start it again with `perjury serve`, then reload.",
     );
   }
+}
+
+/** The error that an answer tells; `body` is null where it is no JSON. */
+function refusal(status: number, body: unknown): ApiError {
+  const error = (body as { error?: { code?: string; message?: string; hint?: string } } | null)?.error ?? {};
+  const { code = "error", message = `The server answered ${status}.`, hint = "" } = error;
+  return new ApiError(status, code, message, hint);
+}
+
+async function ask<T>(path: string, how: Ask = {}): Promise<T> {
+  const response = await send(path, how);
   const text = await response.text();
+  if (response.ok && text === "") return undefined as T;
   let body: unknown;
   try {
     body = parseJson(text);
@@ -59,10 +106,11 @@ async function get<T>(path: string, params: Params, signal?: AbortSignal): Promi
     );
   }
   if (response.ok) return body as T;
-  const error = (body as { error?: { code?: string; message?: string; hint?: string } }).error ?? {};
-  const { code = "error", message = `The server answered ${response.status}.`, hint = "" } = error;
-  throw new ApiError(response.status, code, message, hint);
+  throw refusal(response.status, body);
 }
+
+const get = <T>(path: string, params: Params = {}, signal?: AbortSignal) => ask<T>(path, { params, signal });
+const post = <T>(path: string, body?: unknown) => ask<T>(path, { method: "POST", body });
 
 const enc = encodeURIComponent;
 
@@ -75,15 +123,75 @@ export const fileUrl = (id: string, file: string) =>
 
 export const listRuns = (params: Params, signal?: AbortSignal) => get<RunList>("/api/v1/runs", params, signal);
 
-/** The routes of one run. */
-export const api = {
-  detail: (id: string, signal?: AbortSignal) => get<RunDetail>(`/api/v1/runs/${runPath(id)}`, {}, signal),
-  timeline: (id: string, params: Params, signal?: AbortSignal) =>
-    get<Timeline>(`/api/v1/runs/${runPath(id)}/timeline`, params, signal),
-  operations: (id: string, params: Params, signal?: AbortSignal) =>
-    get<OperationPage>(`/api/v1/runs/${runPath(id)}/operations`, params, signal),
-  log: (id: string, params: Params, signal?: AbortSignal) =>
-    get<LogView>(`/api/v1/runs/${runPath(id)}/log`, params, signal),
-  nodeLog: (id: string, params: Params, signal?: AbortSignal) =>
-    get<NodeLog>(`/api/v1/runs/${runPath(id)}/logs`, params, signal),
+/** What a report page asks about one run: a server answers it, or the data inside a one-file report. */
+export interface RunSource {
+  detail(id: string, signal?: AbortSignal): Promise<RunDetail>;
+  timeline(id: string, params: Params, signal?: AbortSignal): Promise<Timeline>;
+  operations(id: string, params: Params, signal?: AbortSignal): Promise<OperationPage>;
+  log(id: string, params: Params, signal?: AbortSignal): Promise<LogView>;
+  nodeLog(id: string, params: Params, signal?: AbortSignal): Promise<NodeLog>;
+  glossary(signal?: AbortSignal): Promise<Glossary>;
+  /** What a one-file report says of itself: hashes, and a signature if it was signed. */
+  seal?: { manifest?: Record<string, unknown> | undefined; signature?: Record<string, unknown> | undefined };
+  /** Which operations there are, where it is not a matter of course that all are. */
+  held?: "whole" | "window" | "shrunk";
+  /** The report as text of an issue tracker. */
+  markdown(id: string, flavor: "github" | "jira"): Promise<string>;
+}
+
+const run = (id: string) => `/api/v1/runs/${runPath(id)}`;
+
+const server: RunSource = {
+  detail: (id, signal) => get(run(id), {}, signal),
+  timeline: (id, params, signal) => get(`${run(id)}/timeline`, params, signal),
+  operations: (id, params, signal) => get(`${run(id)}/operations`, params, signal),
+  log: (id, params, signal) => get(`${run(id)}/log`, params, signal),
+  nodeLog: (id, params, signal) => get(`${run(id)}/logs`, params, signal),
+  glossary: (signal) => get("/api/v1/glossary", {}, signal),
+  async markdown(id, flavor) {
+    const response = await send(`${run(id)}/markdown`, { params: { flavor } });
+    if (!response.ok) throw refusal(response.status, await response.json().catch(() => null));
+    return response.text();
+  },
 };
+
+/** The routes of one run. */
+export let api: RunSource = server;
+
+/** Whether this page is a one-file report: there is no server to ask, and nothing but this run. */
+export let alone = false;
+
+/** Answers everything from `source` from now on: the page is a one-file report. */
+export function standAlone(source: RunSource): void {
+  api = source;
+  alone = true;
+}
+
+/** What changes something, and what reaches beyond one run. */
+export const service = {
+  trend: (name: string, signal?: AbortSignal) => get<Trend>("/api/v1/trends", { name }, signal),
+  compare: (a: string, b: string, signal?: AbortSignal) => get<Comparison>("/api/v1/compare", { a, b }, signal),
+  remove: (id: string, violation: boolean) =>
+    ask<void>(run(id), { method: "DELETE", params: { violation: violation ? "yes" : null } }),
+  planSchema: (signal?: AbortSignal) => get<JsonObject>("/api/v1/plans/schema", {}, signal),
+  namedPlans: (signal?: AbortSignal) => get<NamedPlan[] | { items: NamedPlan[] }>("/api/v1/plans/named", {}, signal),
+  validate: (toml: string, signal?: AbortSignal) =>
+    ask<PlanCheck>("/api/v1/plans/validate", { method: "POST", body: { toml }, signal }),
+  campaigns: (params: Params, signal?: AbortSignal) =>
+    get<{ items: Campaign[]; total: number }>("/api/v1/campaigns", params, signal),
+  campaign: (id: string, signal?: AbortSignal) => get<Campaign>(`/api/v1/campaigns/${enc(id)}`, {}, signal),
+  start: (toml: string, name: string) => post<{ id: string }>("/api/v1/campaigns", { toml, name }),
+  steer: (id: string, what: "pause" | "resume" | "cancel") => post<void>(`/api/v1/campaigns/${enc(id)}/${what}`),
+  replay: (id: string) => post<{ campaign: string }>(`${run(id)}/replay`),
+  share: (id: string, hours: number) => post<{ url: string }>(`${run(id)}/share`, { hours }),
+  upload: (name: string, file: Blob) =>
+    ask<{ id: string; verdict: string | null }>("/api/v1/histories", { method: "POST", params: { name }, body: file }),
+  session: (signal?: AbortSignal) => get<Session>("/api/v1/session", {}, signal),
+  login: (token: string) => post<Session | undefined>("/api/v1/session", { token }),
+  logout: () => ask<void>("/api/v1/session", { method: "DELETE" }),
+};
+
+/** Where a browser fetches the evidence of a run: a zip, or the report as one file. */
+export const evidenceUrl = (id: string, params: Params) => `${run(id)}/evidence${query(params)}`;
+export const oneFileUrl = (id: string, params: Params) => `${run(id)}/report.html${query(params)}`;
+export const eventsUrl = (id: string | null) => (id === null ? "/api/v1/events" : `${run(id)}/events`);

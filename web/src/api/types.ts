@@ -36,6 +36,18 @@ export interface RunList {
   total: number;
   stored: number;
   verdicts: Record<Verdict | "none", number>;
+  /** With `group=name`: the runs of each name counted. */
+  groups?: RunGroup[];
+}
+
+/** All runs of one name that match. */
+export interface RunGroup {
+  name: string;
+  runs: number;
+  invalid: number;
+  valid: number;
+  unknown: number;
+  latest: RunSummary | string | null;
 }
 
 export interface FileEntry {
@@ -173,4 +185,118 @@ export interface NodeLine {
 export interface NodeLog {
   lines: NodeLine[];
   more: boolean;
+}
+
+/** How often runs of one plan ended in a violation. `interval`: bounds of the probability at 95 % confidence. */
+export interface Estimate {
+  violations: number;
+  judged: number;
+  interval: [number, number] | null;
+}
+
+export interface Trend extends Estimate {
+  name: string;
+  points: { id: string; started?: string | null; started_ms?: number; verdict: string | null }[];
+  /** Runs without a verdict that says anything: unknown, interrupted. */
+  flakes: number;
+  by_version: ({ version: string | null } & Estimate)[];
+}
+
+export interface Comparison {
+  a: RunSummary;
+  b: RunSummary;
+  settings: { path: string; a: Json; b: Json }[];
+  figures: { name: string; unit: string | null; a: number | null; b: number | null }[];
+  anomalies: { name: string; a: number; b: number; judgement: Judgement }[];
+}
+
+export interface NamedPlan {
+  name: string;
+  summary: string;
+  toml: string;
+}
+
+export interface PlanProblem {
+  path: string;
+  line: number | null;
+  message: string;
+  hint: string | null;
+}
+
+export interface PlanCheck {
+  ok: boolean;
+  errors: PlanProblem[];
+  runs: { name: string; summary: string; seed?: Scalar | null }[];
+  /** How many runs there are, also when not all are named. */
+  total?: number;
+}
+
+export type CampaignState = "queued" | "running" | "paused" | "cancelled" | "done" | "interrupted";
+
+export interface CampaignRun {
+  index: number;
+  state: "queued" | "running" | "done" | "interrupted" | "cancelled";
+  /** `name/time`, once it has a directory. */
+  run: string | null;
+  verdict: string | null;
+  seed: Scalar | null;
+  summary: string | null;
+}
+
+export interface Campaign {
+  id: string;
+  name: string;
+  state: CampaignState;
+  created: string | null;
+  toml?: string;
+  runs?: CampaignRun[];
+  counts?: Record<string, number>;
+  estimate?: Estimate | null;
+}
+
+/** What a run says of itself while it is under way. */
+export interface Progress {
+  run: string;
+  phase: string;
+  elapsed_ms: number;
+  operations: number;
+  ok: number;
+  fail: number;
+  info: number;
+  ops_per_s: number;
+  faults: number;
+  leaders: Record<string, number>;
+  verdict: string;
+  violations: { anomaly: string; operation: number | null }[];
+  lines: string[];
+}
+
+export interface GlossaryEntry {
+  name: string;
+  title: string;
+  group: string;
+  what: string;
+  why: string;
+  how: string;
+  contract: string;
+  causes: string[];
+  actions: string[];
+  source: string;
+  example: { file: string; jsonl: string } | null;
+}
+
+export interface Glossary {
+  anomalies: GlossaryEntry[];
+}
+
+export type Role = "admin" | "run" | "read";
+
+export interface Session {
+  authenticated: boolean;
+  role: Role | null;
+  /** No token exists yet and the server listens on loopback alone: whoever reaches it may do everything. */
+  open: boolean;
+  csrf: string | null;
+  /** The one run that a share link shows; nothing else may be asked. */
+  only?: string | null;
 }

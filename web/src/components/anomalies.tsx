@@ -3,14 +3,15 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { Json, Operation } from "../api/types";
-import { bandLabel, windowOf } from "../lib/charts/layout";
+import { bandLabel, windowOf, within } from "../lib/charts/layout";
 import { clock, integer, plural } from "../lib/format";
 import { bootstrap, kcat } from "../lib/kcat";
 import { jsonl, last, show } from "../lib/operation";
-import type { Anomaly, Example, Report } from "../lib/report";
+import { type Anomaly, type Example, type Fold, foldsOf, type Report } from "../lib/report";
 import { open, permalink, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 import { CopyButton, JudgementBadge, Loading, OpLinks, Problem, Section } from "./basics";
+import { Explained } from "./facts";
 import { NodeLines } from "./logs";
 import { Matrix } from "./matrix";
 import { type Focus, OperationCard, operationKey } from "./operation";
@@ -30,19 +31,29 @@ export function Anomalies({ report }: { report: Report }) {
       ) : (
         report.anomalies.map((a) => <Group key={a.name} anomaly={a} />)
       )}
-      <Analyses report={report} />
     </Section>
   );
 }
 
-/** How many examples of a kind are listed before the rest is asked for. */
+/** How many folds of a kind are listed before the rest is asked for. */
 const FIRST = 5;
 
 function Group({ anomaly }: { anomaly: Anomaly }) {
   const [all, setAll] = useState(false);
   const chosen = place.value.anomaly;
-  const beyond = chosen?.name === anomaly.name && chosen.example >= FIRST;
-  const shown = all || beyond ? anomaly.examples : anomaly.examples.slice(0, FIRST);
+  const opened = chosen?.name === anomaly.name ? chosen.example : null;
+  const { timeline } = useRun();
+  const { window } = place.value;
+  // Cases next to a fault outside the window of the charts step aside, unless one of them is open.
+  const inSight = (i: number) => {
+    const band = timeline?.bands.find((b) => b.fault === anomaly.examples[i]?.fault);
+    return i === opened || band === undefined || within(window, band.start, band.end);
+  };
+  const everything = foldsOf(anomaly.examples);
+  const folds = everything.filter((f) => f.members.some(inSight));
+  const aside = everything.length - folds.length;
+  const beyond = opened !== null && folds.findIndex((f) => f.members.includes(opened)) >= FIRST;
+  const shown = all || beyond ? folds : folds.slice(0, FIRST);
   return (
     <article class="anomaly" aria-label={anomaly.name}>
       <header>
@@ -61,17 +72,26 @@ function Group({ anomaly }: { anomaly: Anomaly }) {
       {anomaly.analysis !== "" && anomaly.analysis !== anomaly.name && (
         <p class="anomaly-how">Found by the analysis {anomaly.analysis}.</p>
       )}
+      <Meaning name={anomaly.name} />
       <ol class="examples">
-        {shown.map((example, i) => (
-          <ExampleItem key={i} name={anomaly.name} at={i} example={example} />
+        {shown.map((fold) => (
+          <Folded key={fold.members[0]} name={anomaly.name} fold={fold} examples={anomaly.examples} open={opened} />
         ))}
       </ol>
-      {shown.length < anomaly.examples.length && (
+      {aside > 0 && (
+        <p class="quiet">
+          {plural(aside, "group")} of cases next to faults outside the window{" "}
+          <button type="button" class="link" onClick={() => showWindow(null)}>
+            show the whole run
+          </button>
+        </p>
+      )}
+      {shown.length < folds.length && (
         <button type="button" class="link more" onClick={() => setAll(true)}>
-          Show {integer(anomaly.examples.length - shown.length)} more
+          Show {integer(folds.length - shown.length)} more
         </button>
       )}
-      {anomaly.count > anomaly.examples.length && shown.length === anomaly.examples.length && shown.length > 0 && (
+      {anomaly.count > anomaly.examples.length && shown.length === folds.length && shown.length > 0 && (
         <p class="quiet">
           The {integer(anomaly.examples.length)} most telling of {integer(anomaly.count)} are listed.
         </p>
@@ -80,13 +100,60 @@ function Group({ anomaly }: { anomaly: Anomaly }) {
   );
 }
 
+/** What the glossary says of it, unfolded when asked for. */
+function Meaning({ name }: { name: string }) {
+  const [shown, setShown] = useState(false);
+  const { data } = useFetch(shown ? "glossary" : null, (s) => api.glossary(s));
+  const entry = data?.anomalies.find((a) => a.name === name);
+  return (
+    <details class="meaning" onToggle={(e) => setShown(e.currentTarget.open)}>
+      <summary>What it means, likely causes, what to do</summary>
+      {entry && <Explained entry={entry} />}
+      {data && !entry && <p class="quiet">The glossary has no entry for it.</p>}
+    </details>
+  );
+}
+
+interface FoldedProps {
+  name: string;
+  fold: Fold;
+  examples: Example[];
+  open: number | null;
+}
+
+/** Cases of one cause: the first of them, the others when asked for. */
+function Folded({ name, fold, examples, open: chosen }: FoldedProps) {
+  const [wide, setWide] = useState(false);
+  const [head, ...rest] = fold.members;
+  const spread = wide || (chosen !== null && rest.includes(chosen));
+  const item = (at: number | undefined) => {
+    const example = at === undefined ? undefined : examples[at];
+    return example && at !== undefined ? <ExampleItem key={at} name={name} at={at} example={example} /> : null;
+  };
+  return (
+    <>
+      {item(head)}
+      {spread && rest.map(item)}
+      {!spread && rest.length > 0 && (
+        <li>
+          <button type="button" class="link more" onClick={() => setWide(true)}>
+            {plural(rest.length, "more case")} of the same: {fold.label}
+          </button>
+        </li>
+      )}
+    </>
+  );
+}
+
 function ExampleItem({ name, at, example }: { name: string; at: number; example: Example }) {
   const item = useRef<HTMLLIElement>(null);
   const chosen = place.value.anomaly;
   const isOpen = chosen?.name === name && chosen.example === at;
+  const drawn = useRun().timeline !== null;
   useEffect(() => {
+    // Once more when the charts above have taken their room: a link leads to the case, not to where it was.
     if (isOpen) item.current?.scrollIntoView({ block: "nearest" });
-  }, [isOpen]);
+  }, [isOpen, drawn]);
   const id = `anomaly-${name}-${at}`;
   return (
     <li class={isOpen ? "example example-open" : "example"} ref={item}>
@@ -163,9 +230,9 @@ function ExampleDetail({ name, at, example }: { name: string; at: number; exampl
   );
 }
 
-function showWindow(window: { from: number; to: number }): void {
+function showWindow(window: { from: number; to: number } | null): void {
   open({ window }, "replace");
-  document.getElementById("timeline")?.scrollIntoView();
+  if (window !== null) document.getElementById("timeline")?.scrollIntoView();
 }
 
 const plain = (v: Json): string => (typeof v === "string" || typeof v === "number" ? String(v) : JSON.stringify(v));
@@ -225,29 +292,5 @@ function ExampleTools({
       {operations.length > 0 && <CopyButton text={() => jsonl(operations)}>Copy operations as JSONL</CopyButton>}
       {line !== null && <CopyButton text={() => line}>Copy kcat line</CopyButton>}
     </div>
-  );
-}
-
-/** What was looked for, and what each analysis says. */
-function Analyses({ report }: { report: Report }) {
-  if (report.analyses.length === 0) return null;
-  const sign: Record<string, string> = { valid: "✓", invalid: "✕", unknown: "?" };
-  return (
-    <details class="analyses">
-      <summary>
-        {plural(report.analyses.length, "analysis", "analyses")}:{" "}
-        {integer(report.analyses.filter(([, v]) => v === "valid").length)} valid,{" "}
-        {integer(report.analyses.filter(([, v]) => v === "invalid").length)} invalid,{" "}
-        {integer(report.analyses.filter(([, v]) => v === "unknown").length)} unknown
-      </summary>
-      <ul>
-        {report.analyses.map(([name, verdict]) => (
-          <li key={name} class={`verdict-${verdict}`}>
-            <span aria-hidden="true">{sign[verdict] ?? "–"}</span> <span class="mono">{name}</span>{" "}
-            <span class="visually-hidden">{verdict}</span>
-          </li>
-        ))}
-      </ul>
-    </details>
   );
 }

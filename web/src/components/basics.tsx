@@ -2,7 +2,7 @@
 
 import type { AnchorHTMLAttributes, ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { ApiError } from "../api/client";
+import { alone, type ApiError } from "../api/client";
 import type { Judgement, RunStatus } from "../api/types";
 import { copyText } from "../lib/clipboard";
 import { ago, integer, stamp } from "../lib/format";
@@ -128,19 +128,32 @@ export function OpLinks({ ops, max = 12 }: { ops: number[]; max?: number }) {
 }
 
 /** Copies a text, and says so where it was pressed. */
-export function CopyButton({ text, children }: { text: () => string; children: ComponentChildren }) {
-  const [done, setDone] = useState<"" | "copied" | "failed">("");
+export function CopyButton({ text, children }: { text: () => string | Promise<string>; children: ComponentChildren }) {
+  const [done, setDone] = useState<"" | "copied" | "failed" | "missing">("");
   useEffect(() => {
     if (done === "") return;
     const timer = setTimeout(() => setDone(""), 1600);
     return () => clearTimeout(timer);
   }, [done]);
-  const copy = () => copyText(text()).then((done) => setDone(done ? "copied" : "failed"));
+  const copy = () =>
+    Promise.resolve(text())
+      .then(copyText)
+      .then(
+        (done) => setDone(done ? "copied" : "failed"),
+        () => setDone("missing"),
+      );
   return (
     <button type="button" class="button" onClick={copy}>
       {children}
       <span role="status" class="copied">
-        {done === "copied" ? " ✓ copied" : done === "failed" ? " – not allowed by the browser" : ""}
+        {
+          {
+            "": "",
+            copied: " ✓ copied",
+            failed: " – not allowed by the browser",
+            missing: " – the server has no such text",
+          }[done]
+        }
       </span>
     </button>
   );
@@ -150,6 +163,10 @@ export function CopyButton({ text, children }: { text: () => string; children: C
 export function Prose({ text }: { text: string }) {
   return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
 }
+
+/** The page to sign in on, which leads back here. */
+export const loginUrl = (): string =>
+  `/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`;
 
 /** What went wrong and what to change. */
 export function Problem({ error, retry }: { error: ApiError; retry?: () => void }) {
@@ -165,7 +182,12 @@ export function Problem({ error, retry }: { error: ApiError; retry?: () => void 
           <Prose text={error.hint} />
         </p>
       )}
-      {retry && (
+      {error.status === 401 && !alone && (
+        <Link class="button" href={loginUrl()}>
+          Sign in
+        </Link>
+      )}
+      {retry && error.status !== 401 && (
         <button type="button" class="button" onClick={retry}>
           Try again
         </button>

@@ -3,13 +3,13 @@
 import { useState } from "preact/hooks";
 import type { Json, JsonObject } from "../api/types";
 import { clock, nanos } from "../lib/format";
+import { object } from "../lib/json";
 import { place } from "../lib/state";
 import { JudgementBadge, Section } from "./basics";
 import { NodeLines } from "./logs";
 import { useRun } from "./run-context";
 
 const plain = (v: Json): string => (typeof v === "string" ? v : JSON.stringify(v));
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
 
 function Pairs({ title, of }: { title: string; of: JsonObject }) {
   const pairs = Object.entries(of).filter(([, v]) => v !== null);

@@ -2,9 +2,11 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { api } from "../api/client";
-import type { Operation } from "../api/types";
+import type { Operation, RunDetail } from "../api/types";
 import { bandLabel, leaderLabel } from "../lib/charts/layout";
 import { clock } from "../lib/format";
+import { bootstrap, kcat } from "../lib/kcat";
+import type { Report } from "../lib/report";
 import { jsonl, last, first, polled, sends } from "../lib/operation";
 import { open, permalink, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
@@ -42,7 +44,9 @@ export function Drawer() {
 }
 
 function Detail({ op }: { op: Operation }) {
+  const { detail, report } = useRun();
   const begin = first(op).time;
+  const line = kcatOf(op, detail, report);
   return (
     <>
       <OperationCard op={op} />
@@ -50,10 +54,23 @@ function Detail({ op }: { op: Operation }) {
         <Neighbours op={op} />
         <CopyButton text={() => permalink({ op: last(op).index })}>Copy link</CopyButton>
         <CopyButton text={() => jsonl([op])}>Copy JSONL</CopyButton>
+        {line !== null && <CopyButton text={() => line}>Copy kcat line</CopyButton>}
       </div>
       {begin !== undefined && <Around from={begin - 2e9} to={(last(op).time ?? begin) + 2e9} at={begin} />}
     </>
   );
+}
+
+/** A line that reads the place of the operation's first record again. */
+function kcatOf(op: Operation, detail: RunDetail, report: Report | null): string | null {
+  const event = last(op);
+  const sent = sends(event)[0];
+  const group = polled(event)[0];
+  const [key, offset] = sent ? [sent.key, sent.offset] : [group?.key, group?.records[0]?.offset];
+  if (key === undefined || offset === null || offset === undefined) return null;
+  const isolation = report?.contract.config["isolation_level"];
+  const servers = bootstrap(detail.header?.["cluster"]);
+  return kcat(key, offset, servers, typeof isolation === "string" ? isolation : null);
 }
 
 /** Steps to the operations of the same process, and to those on the same key. */

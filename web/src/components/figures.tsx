@@ -1,10 +1,10 @@
 // Counts, and what each fault did to availability.
 
 import type { Timeline } from "../api/types";
-import { windowOf } from "../lib/charts/layout";
+import { windowOf, within } from "../lib/charts/layout";
 import { clock, integer, millis, nanos, percent } from "../lib/format";
 import type { Fault, Report } from "../lib/report";
-import { open } from "../lib/state";
+import { open, place } from "../lib/state";
 import { Section } from "./basics";
 import { useRun } from "./run-context";
 
@@ -71,13 +71,22 @@ export function Figures({ report }: { report: Report }) {
   );
 }
 
-function Faults({ faults }: { faults: Fault[] }) {
+function Faults({ faults: all }: { faults: Fault[] }) {
   const { timeline } = useRun();
+  const window = place.value.window;
+  const faults = all.filter((f) => within(window, f.start, f.end));
   const longest = Math.max(1, ...faults.map((f) => f.electionMs ?? 0), ...faults.map((f) => f.firstOkMs ?? 0));
   return (
     <div class="scroll">
       <table class="faults">
-        <caption>Each fault, and how long the cluster took to go on</caption>
+        <caption>
+          Each fault, and how long the cluster took to go on
+          {faults.length < all.length && (
+            <>
+              : {integer(faults.length)} of {integer(all.length)} fall into the window of the charts
+            </>
+          )}
+        </caption>
         <thead>
           <tr>
             <th scope="col">Fault</th>

@@ -2,8 +2,10 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { setTheme, theme, type Theme } from "../lib/state";
-import { Link } from "./basics";
+import { alone } from "../api/client";
+import { logout, onlyReads, session } from "../lib/session";
+import { go, path, setTheme, theme, type Theme } from "../lib/state";
+import { Link, loginUrl } from "./basics";
 
 const NEXT: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
 
@@ -25,9 +27,10 @@ function ThemeButton() {
 
 const KEYS: [string, string][] = [
   ["n  p", "next and previous anomaly"],
-  ["f", "first anomaly"],
+  ["f", "first and worst anomaly"],
   ["/", "search"],
   ["Esc", "close what is open"],
+  ["↑ ↓ PgUp PgDn", "move in the log, while it has the focus"],
   ["?", "this help"],
 ];
 
@@ -74,6 +77,51 @@ function Help({ close }: { close: () => void }) {
   );
 }
 
+const PAGES: [string, string][] = [
+  ["/", "Runs"],
+  ["/campaigns", "Campaigns"],
+  ["/glossary", "Anomalies"],
+];
+
+function Pages() {
+  const at = path.value;
+  const here = (href: string) => (href === "/" ? at === "/" || at.startsWith("/runs") : at.startsWith(href));
+  return (
+    <nav class="frame-pages" aria-label="Pages">
+      {PAGES.map(([href, name]) => (
+        <Link key={href} href={href} aria-current={here(href) ? "page" : undefined}>
+          {name}
+        </Link>
+      ))}
+      <a href="/docs">API</a>
+    </nav>
+  );
+}
+
+/** Who is signed in; nothing where no token is needed. */
+function Who() {
+  const now = session.value;
+  if (now === null || now.open) return null;
+  if (!now.authenticated) {
+    return (
+      <Link class="button" href={loginUrl()}>
+        Sign in
+      </Link>
+    );
+  }
+  const leave = () => void logout().then(() => go("/login"));
+  return (
+    <>
+      <span class="tag" title="What this session may do">
+        {now.role === "read" ? "read only" : now.role}
+      </span>
+      <button type="button" class="button" onClick={leave}>
+        Sign out
+      </button>
+    </>
+  );
+}
+
 /** Whether a key press is meant for a field. */
 function inField(e: KeyboardEvent): boolean {
   const target = e.target as HTMLElement | null;
@@ -112,13 +160,19 @@ export function Frame({
         Skip to the content
       </a>
       <header class="frame">
-        <Link href="/" class="wordmark" aria-label="Perjury: all runs">
-          Perjury
-        </Link>
+        {alone ? (
+          <span class="wordmark">Perjury</span>
+        ) : (
+          <Link href="/" class="wordmark" aria-label="Perjury: all runs">
+            Perjury
+          </Link>
+        )}
+        {!alone && !session.value?.only && <Pages />}
         <nav class="crumbs" aria-label="Breadcrumbs">
           {crumbs}
         </nav>
         <div class="frame-tools">
+          <Who />
           <ThemeButton />
           <button
             type="button"
@@ -132,6 +186,13 @@ export function Frame({
         </div>
       </header>
       <main id="main" tabIndex={-1}>
+        {onlyReads() && (
+          <p class="notice" role="note">
+            {session.value?.only
+              ? "You see this run by a link that was shared with you: it can be read, and nothing else."
+              : "You see these pages read only: nothing can be started, changed or deleted with this token."}
+          </p>
+        )}
         {children}
       </main>
       {help && <Help close={() => setHelp(false)} />}

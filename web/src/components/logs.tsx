@@ -17,7 +17,8 @@ export function NodeLines({ from, to, limit = 200 }: { from: number | null; to: 
     to: to === null ? null : Math.round(to),
     limit,
   };
-  const { data, error, loading } = useFetch(JSON.stringify([id, params]), (s) => api.nodeLog(id, params, s));
+  const key = detail.nodes.length === 0 ? null : JSON.stringify([id, params]);
+  const { data, error, loading } = useFetch(key, (s) => api.nodeLog(id, params, s));
   if (detail.nodes.length === 0) return <p class="quiet">The nodes left no logs in the run directory.</p>;
   return (
     <div class="node-log">

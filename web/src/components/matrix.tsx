@@ -2,7 +2,7 @@
 
 import { api } from "../api/client";
 import type { LogRow, LogSeen } from "../api/types";
-import { columns, rows, type RowState, stateOf } from "../lib/matrix";
+import { columns, repeated, rows, type RowState, stateOf } from "../lib/matrix";
 import { show } from "../lib/operation";
 import { useFetch } from "../lib/use-fetch";
 import { OpLink, Problem } from "./basics";
@@ -15,6 +15,7 @@ const STATES: Record<RowState, string> = {
   read: "",
   lost: "✕ acknowledged, never read",
   conflict: "≠ several values",
+  duplicate: "2× stands at other offsets too",
   hole: "no record known",
 };
 
@@ -25,6 +26,8 @@ export function Matrix({ logKey, offset }: { logKey: string; offset: number }) {
   if (error) return <Problem error={error} />;
   if (!data) return null;
   const observers = columns(data);
+  const all = rows(data);
+  const twice = repeated(all);
   return (
     <div class="scroll">
       <table class="matrix">
@@ -32,23 +35,16 @@ export function Matrix({ logKey, offset }: { logKey: string; offset: number }) {
           {logKey} round offset {offset}: who wrote and who read. ● read · ◉ read in the final phase · empty: not read
           by this process
         </caption>
-        <thead>
-          <tr>
-            <th scope="col" class="number">
-              Offset
-            </th>
-            <th scope="col">Written</th>
-            {observers.map((o) => (
-              <th scope="col" key={o} class="observer" title={`reads of ${who(o)}`}>
-                {typeof o === "number" ? `p${o}` : o}
-              </th>
-            ))}
-            <th scope="col">Note</th>
-          </tr>
-        </thead>
+        <LogHead observers={observers} />
         <tbody>
-          {rows(data).map((row) => (
-            <Offset key={row.offset} row={row} observers={observers} here={row.offset === offset} />
+          {all.map((row) => (
+            <LogLine
+              key={row.offset}
+              row={row}
+              observers={observers}
+              here={row.offset === offset}
+              state={stateOf(row, twice)}
+            />
           ))}
         </tbody>
       </table>
@@ -62,17 +58,42 @@ export function Matrix({ logKey, offset }: { logKey: string; offset: number }) {
   );
 }
 
-function Offset({ row, observers, here }: { row: LogRow; observers: (number | string)[]; here: boolean }) {
-  const state = stateOf(row);
+export function LogHead({ observers }: { observers: (number | string)[] }) {
+  return (
+    <thead>
+      <tr>
+        <th scope="col" class="number">
+          Offset
+        </th>
+        <th scope="col">Written</th>
+        {observers.map((o) => (
+          <th scope="col" key={o} class="observer" title={`reads of ${who(o)}`}>
+            {typeof o === "number" ? `p${o}` : o}
+          </th>
+        ))}
+        <th scope="col">Note</th>
+      </tr>
+    </thead>
+  );
+}
+
+interface LineProps {
+  row: LogRow;
+  observers: (number | string)[];
+  here: boolean;
+  state: RowState;
+}
+
+export function LogLine({ row, observers, here, state }: LineProps) {
   return (
     <tr class={`state-${state}${here ? " here" : ""}`} aria-current={here ? "true" : undefined}>
       <th scope="row" class="number">
         {row.offset}
       </th>
-      <td class="mono">
+      <td class="mono written">
         {row.writes.map((w) => (
           <OpLink key={w.i} op={w.i}>
-            {show(w.value)} {w.type === "ok" ? "" : w.type}
+            {show(w.value)} {w.type === "ok" ? "" : w.type}{" "}
           </OpLink>
         ))}
       </td>

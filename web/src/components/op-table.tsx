@@ -46,6 +46,13 @@ export function Operations() {
   );
   return (
     <Section id="operations" title="Operations" aside={aside}>
+      {api.held !== undefined && api.held !== "whole" && (
+        <p class="notice">
+          {api.held === "window"
+            ? "This file holds the operations round the anomalies. The full history stands beside it in the bundle, or on the server."
+            : "This file holds the few operations that show the anomaly. The full history stands beside it in the bundle, or on the server."}
+        </p>
+      )}
       <div role="search" class="op-search">
         <input
           type="search"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { headlineParts, readReport, type Report, step } from "./report";
+import { currentCase, type Example, foldsOf, headlineParts, readReport, type Report, step } from "./report";
 
 describe("reading a report", () => {
   it("is null without one", () => {
@@ -113,4 +113,40 @@ describe("stepping through anomalies", () => {
   it("stays where it is without anomalies", () => {
     expect(step(readReport({}) as Report, null, 1)).toBeNull();
   });
+});
+
+it("folds cases of one place and fault", () => {
+  const example = (key: string | null, fault: number | null): Example => ({
+    sentence: "",
+    key,
+    offset: null,
+    value: null,
+    ops: [],
+    fault,
+    other: [],
+  });
+  const folds = foldsOf([
+    example("a-0", 1),
+    example("a-1", 1),
+    example("a-0", 1),
+    example(null, null),
+    example(null, null),
+  ]);
+  expect(folds.map((f) => f.members)).toEqual([[0, 2], [1], [3], [4]]);
+  expect(folds[0]?.label).toBe("on a-0, next to fault 1");
+});
+
+it("takes the open case, else the first of the worst anomaly", () => {
+  const report = readReport({
+    anomalies: {
+      unseen: { count: 1, judgement: "unspecified", examples: [{ sentence: "u" }] },
+      "lost-write": { count: 2, judgement: "violation", examples: [{ sentence: "a" }, { sentence: "b" }] },
+    },
+  });
+  if (!report) throw new Error("a report");
+  const sentence = (open: { name: string; example: number } | null) => currentCase(report, open)?.example.sentence;
+  expect(sentence(null)).toBe("a");
+  expect(sentence({ name: "lost-write", example: 1 })).toBe("b");
+  expect(sentence({ name: "unseen", example: 0 })).toBe("u");
+  expect(sentence({ name: "lost-write", example: 9 })).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 // A report as pages read it: every field is there, whatever the file lacked.
 
 import type { Json, JsonObject, Judgement, Scalar, Verdict } from "../api/types";
+import { list, numbers, object, text } from "./json";
 
 export interface Example {
   sentence: string;
@@ -99,13 +100,9 @@ export interface Coverage {
   finalRead: string;
 }
 
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-const list = (v: Json | undefined): Json[] => (Array.isArray(v) ? v : []);
-const text = (v: Json | undefined): string => (typeof v === "string" ? v : typeof v === "number" ? String(v) : "");
 const maybe = (v: Json | undefined): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
 const count = (v: Json | undefined): number => maybe(v) ?? 0;
 const scalar = (v: Json | undefined): Scalar | null => (typeof v === "number" || typeof v === "string" ? v : null);
-const indices = (v: Json | undefined): number[] => list(v).filter((i) => typeof i === "number");
 
 const SEVERITY: Record<Judgement, number> = { violation: 0, unspecified: 1, allowed: 2 };
 
@@ -150,7 +147,7 @@ function example(v: Json): Example {
     key: scalar(o["key"]),
     offset: maybe(o["offset"]),
     value: scalar(o["value"]),
-    ops: indices(o["ops"]),
+    ops: numbers(o["ops"]),
     fault: maybe(o["fault"]),
     other: Object.entries(o).filter(([k, v]) => !EXAMPLE_FIELDS.has(k) && v !== null),
   };
@@ -253,7 +250,7 @@ export function readReport(raw: Json): Report | null {
     model: text(raw["model"]),
     operations: count(raw["operations"]),
     events: count(raw["events"]),
-    story: list(raw["story"]).map((s) => ({ text: text(object(s)["text"]), ops: indices(object(s)["ops"]) })),
+    story: list(raw["story"]).map((s) => ({ text: text(object(s)["text"]), ops: numbers(object(s)["ops"]) })),
     anomalies: anomalies(raw["anomalies"]),
     analyses: Object.entries(object(raw["analyses"])).map(([name, v]) => [name, text(v)]),
     sends: counts(seen["sends"]),
@@ -299,6 +296,37 @@ export function headlineParts(headline: string): string[] {
     .filter((p) => p !== "");
   const [lead, ...rest] = /^(invalid|valid|unknown)$/i.test(parts[0] ?? "") ? parts.slice(1) : parts;
   return lead === undefined ? [] : [lead.charAt(0).toUpperCase() + lead.slice(1), ...rest];
+}
+
+/** Cases that most likely have one cause: on the same topic-partition, next to the same fault. */
+export interface Fold {
+  /** Positions of the cases among the examples; the first stands for all. */
+  members: number[];
+  label: string;
+}
+
+export function foldsOf(examples: Example[]): Fold[] {
+  const folds = new Map<string, Fold>();
+  examples.forEach((e, i) => {
+    // A case that names neither place nor fault has nothing to be folded by.
+    const alike = e.key === null && e.fault === null ? `alone ${i}` : `${e.key} ${e.fault}`;
+    const where = e.key === null ? "" : `on ${e.key}`;
+    const when = e.fault === null ? "" : `next to fault ${e.fault}`;
+    const fold = folds.get(alike) ?? { members: [], label: [where, when].filter(Boolean).join(", ") };
+    fold.members.push(i);
+    folds.set(alike, fold);
+  });
+  return [...folds.values()];
+}
+
+/** The case that is open on the page, else the first of the worst anomaly. */
+export function currentCase(
+  report: Report,
+  open: { name: string; example: number } | null,
+): { anomaly: Anomaly; example: Example } | null {
+  const anomaly = report.anomalies.find((a) => a.name === open?.name) ?? report.anomalies[0];
+  const example = anomaly?.examples[anomaly.name === open?.name ? open.example : 0];
+  return anomaly && example ? { anomaly, example } : null;
 }
 
 /** All examples in the order of the page, for stepping through them. */

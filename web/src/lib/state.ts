@@ -3,8 +3,9 @@
 import { signal } from "@preact/signals";
 import { NOWHERE, type Place, readPlace, writePlace } from "./hash";
 
-/** The path of the page that is shown. */
+/** The path of the page that is shown, and what is asked of it. */
 export const path = signal(location.pathname);
+export const asked = signal(location.search);
 
 /** What is open on a report page. */
 export const place = signal<Place>(readPlace(location.hash));
@@ -38,11 +39,17 @@ export function setTheme(next: Theme): void {
   colours.value += 1;
 }
 
+/** Takes over what the address says. */
+function arrive(): void {
+  path.value = location.pathname;
+  asked.value = location.search;
+  place.value = readPlace(location.hash);
+}
+
 /** Shows another page of this server. */
 export function go(url: string): void {
   history.pushState(null, "", url);
-  path.value = location.pathname;
-  place.value = readPlace(location.hash);
+  arrive();
   scrollTo(0, 0);
 }
 
@@ -58,15 +65,11 @@ export function open(change: Partial<Place>, step: "push" | "replace" = "push"):
 
 /** The address that shows this place of this page again. */
 export const permalink = (change: Partial<Place>): string =>
-  location.origin + location.pathname + writePlace({ ...NOWHERE, ...change });
+  location.href.replace(/[?#].*$/s, "") + writePlace({ ...NOWHERE, ...change });
 
 export function listen(): void {
-  const follow = () => {
-    path.value = location.pathname;
-    place.value = readPlace(location.hash);
-  };
-  addEventListener("popstate", follow);
-  addEventListener("hashchange", follow);
+  addEventListener("popstate", arrive);
+  addEventListener("hashchange", arrive);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (colours.value += 1));
   setInterval(() => (now.value = Date.now()), 15_000);
 }

@@ -35,8 +35,7 @@ export function useFetch<T>(
       (data) => abort.signal.aborted || setState({ data, error: null, loading: false }),
       (e: unknown) => {
         if (abort.signal.aborted) return;
-        const error = e instanceof ApiError ? e : new ApiError(0, "page", String(e), "Reload the page.");
-        setState((s) => ({ ...s, error, loading: false }));
+        setState((s) => ({ ...s, error: problem(e), loading: false }));
       },
     );
     return () => abort.abort();
@@ -48,3 +47,27 @@ export function useFetch<T>(
   }, [everyMs]);
   return { ...state, reload: () => setTurn((t) => t + 1) };
 }
+
+export interface Action {
+  busy: boolean;
+  error: ApiError | null;
+  /** Does it once; a second press while it is under way is ignored. */
+  run: () => void;
+}
+
+/** Something that changes the server, started by a press. */
+export function useAction(act: () => Promise<unknown>): Action {
+  const [state, setState] = useState<{ busy: boolean; error: ApiError | null }>({ busy: false, error: null });
+  const run = () => {
+    if (state.busy) return;
+    setState({ busy: true, error: null });
+    act().then(
+      () => setState({ busy: false, error: null }),
+      (e: unknown) => setState({ busy: false, error: problem(e) }),
+    );
+  };
+  return { ...state, run };
+}
+
+const problem = (e: unknown): ApiError =>
+  e instanceof ApiError ? e : new ApiError(0, "page", String(e), "Reload the page.");

@@ -1,26 +1,32 @@
 // The report of one run, in the order in which a reader asks.
 
 import { useCallback, useEffect, useMemo, useRef } from "preact/hooks";
-import { api } from "../api/client";
+import { alone, api } from "../api/client";
 import type { RunDetail } from "../api/types";
 import { Anomalies } from "../components/anomalies";
 import { Link, Loading, Problem, Section } from "../components/basics";
 import { Context } from "../components/context";
 import { Drawer } from "../components/drawer";
 import { Figures, Keys } from "../components/figures";
+import { Goals } from "../components/goals";
 import { Frame } from "../components/frame";
+import { Live } from "../components/live";
+import { LogSection } from "../components/log-view";
 import { Operations } from "../components/op-table";
+import { Proof } from "../components/proof";
 import { RunContext, type RunInfo } from "../components/run-context";
 import { Story } from "../components/story";
 import { type Pointed, Strip } from "../components/strip";
+import { HowSure } from "../components/sure";
 import { TakeAway } from "../components/take-away";
 import { VerdictLine } from "../components/verdict";
 import { readReport, type Report, step } from "../lib/report";
 import { open, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 
-/** How often a run that is under way is looked at again, ms. */
+/** How often a run that is under way is looked at again, and its charts, which cost the server more, ms. */
 const FOLLOW = 3000;
+const REDRAW = 10_000;
 
 export function ReportPage({ id }: { id: string }) {
   const detail = useFetch(id, (s) => api.detail(id, s));
@@ -30,8 +36,9 @@ export function ReportPage({ id }: { id: string }) {
     const timer = setInterval(() => document.hidden || detail.reload(), FOLLOW);
     return () => clearInterval(timer);
   }, [running]);
-  const hasHistory = detail.data?.files.some((f) => f.path === "history.jsonl") ?? false;
-  const timeline = useFetch(hasHistory ? id : null, (s) => api.timeline(id, {}, s), running ? FOLLOW : null);
+  // A one-file report has what it needs of the history in itself.
+  const hasHistory = alone || (detail.data?.files.some((f) => f.path === "history.jsonl") ?? false);
+  const timeline = useFetch(hasHistory ? id : null, (s) => api.timeline(id, {}, s), running ? REDRAW : null);
   const ran = useRef(false);
   useEffect(() => {
     // The last events may have come after the last look.
@@ -50,8 +57,12 @@ export function ReportPage({ id }: { id: string }) {
   }, [name, report]);
   const crumbs = (
     <>
-      <Link href="/">Runs</Link>
-      <span aria-hidden="true"> / </span>
+      {!alone && (
+        <>
+          <Link href="/">Runs</Link>
+          <span aria-hidden="true"> / </span>
+        </>
+      )}
       <span aria-current="page" class="crumb-run">
         {name} <span class="quiet">{time}</span>
       </span>
@@ -65,8 +76,14 @@ export function ReportPage({ id }: { id: string }) {
         <RunContext.Provider value={info}>
           <div class="report">
             <VerdictLine />
+            {running && (
+              <Section id="live" title="Live">
+                <Live id={id} ended={detail.reload} />
+              </Section>
+            )}
             {report && <Story report={report} />}
-            {report && <Figures report={report} />}
+            {report && hasHistory && <Proof report={report} />}
+            {report && hasHistory && report.keys.length > 0 && <LogSection report={report} />}
             {hasHistory && (
               <Section id="timeline" title="The whole run">
                 {timeline.error && <Problem error={timeline.error} retry={timeline.reload} />}
@@ -74,10 +91,13 @@ export function ReportPage({ id }: { id: string }) {
                 <Strip pointed={pointed(report)} />
               </Section>
             )}
+            {report && <Goals raw={detail.data?.report ?? null} />}
+            {report && <Figures report={report} />}
             {report && <Anomalies report={report} />}
             {report && <Keys report={report} />}
             {hasHistory && timeline.error === null && <Operations />}
             <Context />
+            {report && <HowSure report={report} />}
             <TakeAway />
           </div>
           <Drawer />
@@ -91,9 +111,11 @@ function Missing({ error, retry }: { error: NonNullable<ReturnType<typeof useFet
   return (
     <div class="empty">
       <Problem error={error} retry={retry} />
-      <p>
-        <Link href="/">To the list of runs</Link>
-      </p>
+      {!alone && (
+        <p>
+          <Link href="/">To the list of runs</Link>
+        </p>
+      )}
     </div>
   );
 }

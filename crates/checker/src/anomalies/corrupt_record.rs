@@ -45,16 +45,20 @@ type Case = (usize, KeyId, Slot, Option<i64>, u32);
 
 fn run(ctx: &Context<'_>) -> Found {
     let mut tally = Tally::new(ctx.options.examples_max);
+    let corrupt = ctx.history.record_metas().filter(|(_, meta)| meta.corrupt.is_some());
+    let mut corrupt = corrupt.map(|(at, _)| at).peekable();
     for i in ctx.index.data_completions().filter(|i| reads_count(ctx.history.f(*i))) {
+        if corrupt.peek().is_none() {
+            break;
+        }
         for mop in ctx.history.mops(i) {
             let MopRef::Poll(Some(poll)) = mop else { continue };
             for group in poll.groups() {
-                for (n, (offset, value)) in group.iter().enumerate() {
-                    let at = group.first + u32::try_from(n).unwrap_or(u32::MAX);
-                    let meta = ctx.history.record_meta(at);
-                    if meta.is_none_or(|m| m.corrupt.is_none()) {
-                        continue;
-                    }
+                let end =
+                    group.first.saturating_add(u32::try_from(group.len()).unwrap_or(u32::MAX));
+                while let Some(at) = corrupt.next_if(|at| *at < end) {
+                    let Some(n) = at.checked_sub(group.first) else { continue };
+                    let (offset, value) = (group.offset(n as usize), group.value(n as usize));
                     let slot = ctx.index.key(group.key).slot_of_record(offset, value);
                     if let Some(slot) = slot {
                         let row = u32::try_from(i).unwrap_or(u32::MAX);

@@ -23,7 +23,7 @@ use rustc_hash::FxHashMap;
 
 /// The class of a passed-over value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// Read before, and gone.
     Truncated,
     /// Acknowledged before, and not visible.
@@ -34,14 +34,17 @@ pub(super) enum Class {
 
 /// One passed-over value with its witnesses.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passed {
-    pub(super) class: Class,
-    pub(super) key: KeyId,
-    pub(super) slot: Slot,
+pub(crate) struct Passed {
+    /// What became of it.
+    pub(crate) class: Class,
+    /// The topic-partition.
+    pub(crate) key: KeyId,
+    /// The value.
+    pub(crate) slot: Slot,
     /// The row that proves that the value was there, or was to be there.
-    pub(super) proof: usize,
+    pub(crate) proof: usize,
     /// The poll that passed over it.
-    pub(super) poll: usize,
+    pub(crate) poll: usize,
 }
 
 /// The cases of this class, each with its sentence.
@@ -60,7 +63,7 @@ pub(super) fn found(
 /// All values of one class.
 fn of_class(ctx: &Context<'_>, class: Class) -> Tally<Passed> {
     let mut tally = Tally::new(ctx.options.examples_max);
-    for passed in classify(ctx).into_iter().filter(|p| p.class == class) {
+    for passed in ctx.passed().iter().copied().filter(|p| p.class == class) {
         tally.add(true, 0, u32::try_from(passed.poll).unwrap_or(u32::MAX), passed);
     }
     tally
@@ -78,7 +81,8 @@ struct Candidate {
     read: Option<(usize, usize)>,
 }
 
-fn classify(ctx: &Context<'_>) -> Vec<Passed> {
+/// Every value that a poll passed over although an ok operation read it, with its class, by key and value.
+pub(crate) fn classify(ctx: &Context<'_>) -> Vec<Passed> {
     let mut candidates: FxHashMap<(KeyId, Slot), Candidate> = FxHashMap::default();
     for (id, key) in ctx.index.keys() {
         let gaps = ctx.walk.gaps.get(id.index()).map(Vec::as_slice).unwrap_or_default();

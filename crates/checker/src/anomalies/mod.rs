@@ -5,13 +5,17 @@
 //! is stricter and still sound has a name of its own.
 
 mod availability;
+mod commit_regression;
 mod corrupt_record;
 mod cycles;
+mod double_ownership;
 mod duplicate;
 mod early_read;
+mod exactly_once_violation;
 mod g1a;
 mod gaps;
 mod general;
+mod hanging_transaction;
 mod inconsistent_offsets;
 mod int_nonmonotonic_poll;
 mod int_nonmonotonic_send;
@@ -24,17 +28,22 @@ mod nonlinearizable;
 mod nonmonotonic_poll;
 mod nonmonotonic_send;
 mod observe;
+mod offset_regression;
 mod phantom_read;
 mod poll_skip;
 mod precommitted_read;
 mod realtime_order;
+mod redelivery_outside_window;
 mod resurrected_write;
+mod skipped_past_commit;
 mod stale_read;
 mod torn_transaction;
 mod truncated_log;
 mod unseen;
+mod zombie_write;
 
 pub(crate) use cycles::search as cycles;
+pub(crate) use gaps::{Passed, classify};
 pub(crate) use lost_tail::lost_tails;
 pub(crate) use lost_write::{Lost, lost};
 
@@ -93,13 +102,15 @@ pub(crate) struct Entry {
 }
 
 /// All anomalies that have an analysis of their own, the worst first: the order in which a story is told.
-pub(crate) const CATALOGUE: [Entry; 26] = [
+pub(crate) const CATALOGUE: [Entry; 34] = [
     lost_write::ENTRY,
     lost_tail::ENTRY,
     inconsistent_offsets::ENTRY,
     truncated_log::ENTRY,
     torn_transaction::ENTRY,
     g1a::ENTRY,
+    zombie_write::ENTRY,
+    exactly_once_violation::ENTRY,
     phantom_read::ENTRY,
     corrupt_record::ENTRY,
     resurrected_write::ENTRY,
@@ -107,6 +118,11 @@ pub(crate) const CATALOGUE: [Entry; 26] = [
     early_read::ENTRY,
     stale_read::ENTRY,
     realtime_order::ENTRY,
+    offset_regression::ENTRY,
+    double_ownership::ENTRY,
+    skipped_past_commit::ENTRY,
+    commit_regression::ENTRY,
+    redelivery_outside_window::ENTRY,
     precommitted_read::ENTRY,
     nonmonotonic_poll::ENTRY,
     int_nonmonotonic_poll::ENTRY,
@@ -115,12 +131,18 @@ pub(crate) const CATALOGUE: [Entry; 26] = [
     nonmonotonic_send::ENTRY,
     int_nonmonotonic_send::ENTRY,
     unseen::ENTRY,
+    hanging_transaction::ENTRY,
     availability::NEVER_RECOVERED,
     availability::STUCK_CLIENT,
     availability::AVAILABILITY_GAP,
     availability::SLOW_ELECTION,
     int_send_skip::ENTRY,
 ];
+
+/// " for group payments", or nothing for a group without a name.
+fn of_group(group: &str) -> String {
+    if group.is_empty() { String::new() } else { format!(" for group {group}") }
+}
 
 /// All anomalies, those that one search for cycles finds included.
 pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {

@@ -52,6 +52,18 @@ pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
             "The history is held against one copy of an object: every operation takes effect at one moment between its \
              invocation and its return (Herlihy and Wing, 1990).",
         ),
+        Clause::GroupPosition => group_position(p),
+        Clause::GroupOwnership => say(
+            Violation,
+            "In each generation of a group every partition has one owner (Kafka protocol guide, group membership; \
+             KIP-848).",
+        ),
+        Clause::Fencing => say(
+            Violation,
+            "Taking a transactional id over raises its producer epoch, and brokers refuse every write with an older one \
+             (KIP-98; KIP-360).",
+        ),
+        Clause::ExactlyOnce => exactly_once(p),
         Clause::Budget(budget) => within_budget(p, budget),
         Clause::ReferenceOnly => say(
             Unspecified,
@@ -280,12 +292,39 @@ fn circular_reads(p: &Promises) -> Rule {
     }
 }
 
+fn group_position(p: &Promises) -> Rule {
+    if p.unclean() {
+        return stable(p, Clause::StableLog);
+    }
+    say(
+        Violation,
+        "A commit that was answered is replicated, and whoever is given the partition next resumes there (Kafka \
+         consumer, offsets and consumer position; consumer groups).",
+    )
+}
+
+fn exactly_once(p: &Promises) -> Rule {
+    let uncommitted = p.config.isolation_level == Some(IsolationLevel::ReadUncommitted);
+    if p.config.transactional == Some(false) || uncommitted {
+        return say(
+            Allowed,
+            "Without transactions that are read committed, processing is at least once or at most once (KIP-447).",
+        );
+    }
+    say(
+        Violation,
+        "Outputs and consumed offsets of a transaction are committed together or not at all, so that each input is \
+         processed exactly once (KIP-98; KIP-447).",
+    )
+}
+
 fn within_budget(p: &Promises, budget: Budget) -> Rule {
     let (declared, what) = match budget {
         Budget::Gap => (p.budgets.gap_ms, "without an ok send"),
         Budget::Election => (p.budgets.election_ms, "for an election"),
         Budget::Recovery => (p.budgets.recovery_ms, "from the last heal to the next ok send"),
         Budget::Stuck => (p.budgets.stuck_ms, "for one operation"),
+        Budget::Transaction => (p.budgets.transaction_ms, "for an open transaction"),
     };
     match declared {
         Some(ms) => {

@@ -23,6 +23,7 @@ mod jepsen;
 
 use crate::options::{Budgets, Contract, Options};
 use crate::report::Judgement;
+use crate::rules::Rules;
 use perjury_history::{Acks, Configuration, F, Header, History, SubVia};
 
 /// The promise that an anomaly would break.
@@ -66,6 +67,14 @@ pub(crate) enum Clause {
     Serializability,
     /// Operations seem to take effect one after the other.
     Linearizability,
+    /// A group resumes at what it committed.
+    GroupPosition,
+    /// One owner of a topic-partition in a group.
+    GroupOwnership,
+    /// Who lost a transactional id writes no more.
+    Fencing,
+    /// Consume, transform and produce exactly once.
+    ExactlyOnce,
     /// A budget of availability, if one is declared.
     Budget(Budget),
     /// An effect of the checker of reference only, without a meaning for a cluster.
@@ -94,6 +103,11 @@ impl Clause {
             Clause::NoCircularReads => "that reads are not circular",
             Clause::Serializability => "serializability",
             Clause::Linearizability => "linearizability",
+            Clause::GroupPosition => "that a group resumes at what it committed",
+            Clause::GroupOwnership => "one owner of a partition in a group",
+            Clause::Fencing => "that fenced producers do not write",
+            Clause::ExactlyOnce => "processing exactly once",
+            Clause::Budget(Budget::Transaction) => "the transaction timeout",
             Clause::Budget(_) => "the declared budget of availability",
             Clause::ReferenceOnly => "the rules of the reference",
         }
@@ -111,6 +125,8 @@ pub(crate) enum Budget {
     Recovery,
     /// The time for which an operation may stay open.
     Stuck,
+    /// The time for which a transaction may stay open.
+    Transaction,
 }
 
 /// What the contract says of one anomaly.
@@ -131,6 +147,8 @@ pub(crate) struct Promises {
     pub(crate) config: Configuration,
     /// The declared budgets.
     pub(crate) budgets: Budgets,
+    /// Which anomalies are looked for.
+    pub(crate) rules: Rules,
     ww_deps: bool,
     storage_faults: bool,
 }
@@ -151,6 +169,7 @@ impl Promises {
             contract: options.contract,
             config,
             budgets: budgets(header, options.budgets),
+            rules: options.rules.clone(),
             ww_deps: options.ww_deps,
             storage_faults: header.nemesis.iter().any(|f| takes_data(f)),
         }
@@ -218,14 +237,17 @@ fn takes_data(fault: &str) -> bool {
     WORDS.iter().any(|w| fault.contains(w))
 }
 
-/// The options' budgets, completed by those that the plan declares as `budgets.{gap,election,recovery,stuck}_ms`.
+/// The options' budgets, completed by those that the plan declares as `budgets.{gap,election,recovery,stuck}_ms` and
+/// `transaction_timeout_ms`.
 fn budgets(header: &Header, options: Budgets) -> Budgets {
     let plan = header.plan.get("budgets");
+    let transaction = header.plan.get("transaction_timeout_ms").and_then(serde_json::Value::as_u64);
     let declared = |name: &str| plan.and_then(|p| p.get(name)).and_then(serde_json::Value::as_u64);
     Budgets {
         gap_ms: options.gap_ms.or_else(|| declared("gap_ms")),
         election_ms: options.election_ms.or_else(|| declared("election_ms")),
         recovery_ms: options.recovery_ms.or_else(|| declared("recovery_ms")),
         stuck_ms: options.stuck_ms.or_else(|| declared("stuck_ms")),
+        transaction_ms: options.transaction_ms.or(transaction),
     }
 }

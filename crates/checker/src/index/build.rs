@@ -5,6 +5,7 @@ use super::tables::Span;
 use super::{Index, is_data, reads_count, writes_count};
 use crate::par;
 use perjury_history::{History, Kind, MopRef};
+use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Spans {
@@ -13,9 +14,20 @@ struct Spans {
 }
 
 pub(super) fn index(history: &History, threads: usize) -> Index<'_> {
-    let spans = measure(history);
-    let mut keys =
-        par::shards(spans.len(), threads, |shard, shards| fill(history, &spans, shard, shards));
+    complete(history, tables(history, 0..history.len(), threads), threads)
+}
+
+/// The tables of these rows alone, by key; [`KeyIndex::absorb`] puts those of neighbouring rows together.
+pub(super) fn tables(history: &History, rows: Range<usize>, threads: usize) -> Vec<KeyIndex> {
+    let spans = measure(history, rows.clone());
+    par::shards(spans.len(), threads, |shard, shards| {
+        fill(history, rows.clone(), &spans, shard, shards)
+    })
+}
+
+/// The index from the tables of all rows.
+pub(super) fn complete(history: &History, mut keys: Vec<KeyIndex>, threads: usize) -> Index<'_> {
+    keys.resize_with(history.keys_len(), KeyIndex::default);
     let proved = prove(history, &keys);
     par::for_each_mut(&mut keys, threads, |key| {
         key.finish(|row| proved[row as usize / 64] >> (row % 64) & 1 == 1);
@@ -25,9 +37,9 @@ pub(super) fn index(history: &History, threads: usize) -> Index<'_> {
 
 /// Finds the spans of offsets and sent values of each key, so that arrays can be sized. Polled offsets are taken from
 /// both ends of what a poll returned; whatever lies outside goes to the hash maps.
-fn measure(history: &History) -> Vec<Spans> {
+fn measure(history: &History, rows: Range<usize>) -> Vec<Spans> {
     let mut spans = vec![Spans::default(); history.keys_len()];
-    for i in 0..history.len() {
+    for i in rows {
         if !is_data(history, i) {
             continue;
         }
@@ -58,11 +70,18 @@ fn measure(history: &History) -> Vec<Spans> {
 }
 
 /// Fills the tables of the keys of one shard (those whose id is `shard` modulo `shards`).
-fn fill(history: &History, spans: &[Spans], shard: usize, shards: usize) -> Vec<KeyIndex> {
+fn fill(
+    history: &History,
+    rows: Range<usize>,
+    spans: &[Spans],
+    shard: usize,
+    shards: usize,
+) -> Vec<KeyIndex> {
     let mine = spans.iter().skip(shard).step_by(shards);
     let mut keys: Vec<KeyIndex> = mine.map(|s| KeyIndex::new(s.offsets, s.values)).collect();
     let at = |key: usize| (key % shards == shard).then_some(key / shards);
-    for (row, i) in (0u32..).zip(0..history.len()) {
+    for i in rows {
+        let Ok(row) = u32::try_from(i) else { break };
         if !is_data(history, i) {
             continue;
         }

@@ -24,6 +24,8 @@ const SENT_AGAIN: u8 = 1 << 4;
 const POLLED: u8 = 1 << 5;
 /// The value stands at several places, or at one where another value was picked: see `KeyIndex::odd`.
 const ODD: u8 = 1 << 6;
+/// An invocation that never completed sent the value, whatever else did.
+const EVER_OPEN: u8 = 1 << 7;
 
 /// What is known of one key.
 #[derive(Debug, Default)]
@@ -227,6 +229,7 @@ impl KeyIndex {
     /// Takes in a send of an invocation that never completes.
     pub(super) fn send_open(&mut self, row: u32, value: ValueId) {
         let slot = self.intern(value);
+        self.flags[slot as usize] |= EVER_OPEN;
         if self.writers[slot as usize] == NONE {
             self.writers[slot as usize] = row;
             self.flags[slot as usize] |= SENT_OPEN;
@@ -283,6 +286,57 @@ impl KeyIndex {
             self.by_offset.set(offset, slot);
         } else if there != slot {
             self.extra.insert((offset, slot));
+        }
+    }
+
+    /// Takes in the table of the same key over the rows that follow, as if this one had gone on there. Neither is ordered
+    /// yet.
+    pub(crate) fn absorb(&mut self, next: KeyIndex) {
+        if self.values.is_empty() {
+            *self = next;
+            return;
+        }
+        let mut slots = Vec::with_capacity(next.values.len());
+        for (at, value) in next.values.iter().enumerate() {
+            let slot = self.intern(ValueId(*value));
+            self.join(slot as usize, &next, at);
+            slots.push(slot);
+        }
+        let slot_of = |slot: u32| slots[slot as usize];
+        for (offset, slot) in next.by_offset.sorted() {
+            self.put(offset, slot_of(slot));
+        }
+        let mut extra: Vec<(i64, u32)> = next.extra.into_iter().collect();
+        extra.sort_unstable();
+        for (offset, slot) in extra {
+            self.put(offset, slot_of(slot));
+        }
+        self.pending
+            .extend(next.pending.iter().map(|(row, offset, s)| (*row, *offset, slot_of(*s))));
+    }
+
+    /// What the rows that follow know of one value.
+    fn join(&mut self, slot: usize, next: &KeyIndex, at: usize) {
+        let flags = next.flags[at];
+        let known = self.writers[slot] != NONE;
+        if known && flags & EVER_OPEN != 0 {
+            self.flags[slot] |= SENT_AGAIN;
+        }
+        self.flags[slot] |= flags & !SENT_OPEN;
+        if flags & SENT_OPEN != 0 {
+            if !known {
+                self.writers[slot] = next.writers[at];
+                self.flags[slot] |= SENT_OPEN;
+            }
+        } else if next.writers[at] != NONE {
+            if known && self.flags[slot] & SENT_OPEN == 0 {
+                self.flags[slot] |= SENT_AGAIN;
+            }
+            self.flags[slot] &= !SENT_OPEN;
+            self.writers[slot] = next.writers[at];
+        }
+        if self.first_reads[slot] == NONE {
+            self.first_reads[slot] = next.first_reads[at];
         }
     }
 

@@ -47,6 +47,7 @@ pub(crate) use key::{KeyIndex, Slot};
 
 use crate::par;
 use perjury_history::{F, History, KeyId, Kind, MopRef, Process};
+use std::ops::Range;
 
 /// Stands for "no slot", "no row", "no index" in the arrays.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -65,6 +66,16 @@ impl<'h> Index<'h> {
     /// Builds the tables with at most `threads` threads.
     pub(crate) fn build(history: &'h History, threads: usize) -> Self {
         build::index(history, threads)
+    }
+
+    /// The tables of these rows alone, by key.
+    pub(crate) fn tables(history: &History, rows: Range<usize>, threads: usize) -> Vec<KeyIndex> {
+        build::tables(history, rows, threads)
+    }
+
+    /// The index from the tables of all rows.
+    pub(crate) fn complete(history: &'h History, tables: Vec<KeyIndex>, threads: usize) -> Self {
+        build::complete(history, tables, threads)
     }
 
     /// How many keys there are. Their ids are dense from 0.

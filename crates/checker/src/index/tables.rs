@@ -58,7 +58,7 @@ impl NumberMap {
     }
 
     fn place(&self, n: i64) -> Option<usize> {
-        usize::try_from(n.wrapping_sub(self.base)).ok().filter(|at| *at < self.direct.len())
+        usize::try_from(n.checked_sub(self.base)?).ok().filter(|at| *at < self.direct.len())
     }
 
     /// The slot of this number, or [`NONE`].
@@ -82,7 +82,8 @@ impl NumberMap {
 
     /// All numbers that have a slot, ascending.
     pub(super) fn sorted(&self) -> Vec<(i64, u32)> {
-        let direct = (self.base..).zip(&self.direct).filter(|(_, slot)| **slot != NONE);
+        // An inclusive range ends with the last number, where an open one would go beyond the greatest there is.
+        let direct = (self.base..=i64::MAX).zip(&self.direct).filter(|(_, slot)| **slot != NONE);
         let mut all: Vec<(i64, u32)> = direct.map(|(n, slot)| (n, *slot)).collect();
         if !self.sparse.is_empty() {
             all.extend(self.sparse.iter().map(|(n, slot)| (*n, *slot)));

@@ -54,6 +54,34 @@ impl std::fmt::Display for OpRef {
     }
 }
 
+/// The events of all returns, those of operations that failed included, ascending.
+pub(crate) fn returns<C>(ops: &[Op<C>], aborted: &[(u32, OpRef)]) -> Vec<u64> {
+    let mut returns: Vec<u64> = ops.iter().filter_map(|o| o.ret).collect();
+    returns.extend(aborted.iter().map(|(_, id)| id.shown()));
+    returns.sort_unstable();
+    returns.dedup();
+    returns
+}
+
+/// What is known before event `before` of writes that fail: those that had failed by then. The others are open there, so
+/// that they become operations of unknown outcome, which `write` makes of the value.
+pub(crate) fn aborted_before<C>(
+    aborted: &[(u32, OpRef)],
+    before: u64,
+    ops: &mut Vec<Op<C>>,
+    write: impl Fn(u32) -> C,
+) -> Vec<(u32, OpRef)> {
+    let mut failed = Vec::new();
+    for (value, id) in aborted.iter().filter(|(_, id)| id.invoke < before) {
+        if id.shown() < before {
+            failed.push((*value, *id));
+        } else {
+            ops.push(Op { process: None, invoke: id.invoke, ret: None, call: write(*value) });
+        }
+    }
+    failed
+}
+
 /// The first event (a return) whose prefix is broken.
 ///
 /// `guess` is where to look first, best an event soon after it; `returns` are the events of all returns in ascending

@@ -1,14 +1,25 @@
 //! The report for continuous integration: one test suite, one test case for each analysis.
 //!
-//! A violation is a *failure*. What is not known is *skipped* with the reason, and if nothing failed the case `coverage`
-//! says so: tools show it, and the exit code of the command decides.
+//! The suite is the campaign, a case is a check. A violation is a *failure*. What is not known is *skipped* with the reason,
+//! and if nothing failed the case `coverage` says so: tools show it, and the exit code of the command decides. Where the
+//! harness itself failed, `coverage` is an *error*: nothing was tested.
 
+use super::origin::Origin;
 use super::plain;
 use crate::report::{Judgement, Report, Verdict};
 use std::fmt::Write;
 
+/// Reasons that lie in the harness, not in what was tested.
+const HARNESS: [&str; 5] =
+    ["client-error", "cluster-did-not-form", "interrupted", "recorder-error", "topic-not-created"];
+
 /// The report as JUnit XML.
 pub fn junit(report: &Report) -> String {
+    junit_from(report, &Origin::default())
+}
+
+/// The same with what is known of the run: suite, seed, versions, evidence.
+pub fn junit_from(report: &Report, origin: &Origin) -> String {
     let failed = |name: &str| {
         let mut found =
             report.anomalies.iter().filter(|(_, a)| a.judgement == Judgement::Violation);
@@ -16,27 +27,48 @@ pub fn junit(report: &Report) -> String {
     };
     let failures = report.analyses.keys().filter(|name| failed(name)).count();
     let unknown = report.analyses.values().filter(|v| **v == Verdict::Unknown).count();
-    let skipped = unknown + usize::from(!report.reasons.is_empty());
+    let errors = usize::from(harness_failed(report));
+    let skipped = unknown + usize::from(!report.reasons.is_empty()) - errors;
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         out,
-        "<testsuite name=\"perjury\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">",
+        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\">",
+        escape(origin.suite.as_deref().unwrap_or("perjury")),
         report.analyses.len() + 1,
     );
-    let _ = writeln!(
-        out,
-        "  <properties><property name=\"verdict\" value=\"{}\"/><property name=\"contract\" \
-         value=\"{}\"/><property name=\"operations\" value=\"{}\"/></properties>",
-        report.verdict,
-        escape(&report.contract.name),
-        report.operations
-    );
+    properties(&mut out, report, origin);
     for (name, verdict) in &report.analyses {
         case(&mut out, report, name, *verdict);
     }
     coverage(&mut out, report);
     out.push_str("</testsuite>\n");
     out
+}
+
+fn properties(out: &mut String, report: &Report, origin: &Origin) {
+    let mut all = vec![
+        ("verdict".to_owned(), report.verdict.to_string()),
+        ("contract".to_owned(), report.contract.name.clone()),
+        ("operations".to_owned(), report.operations.to_string()),
+    ];
+    let told = [
+        ("run", origin.run.clone()),
+        ("cluster", origin.cluster.clone()),
+        ("seed", origin.seed.map(|seed| seed.to_string())),
+        ("bundle", origin.bundle.clone()),
+    ];
+    all.extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    all.extend(origin.versions.iter().map(|(n, v)| (format!("version.{n}"), v.clone())));
+    out.push_str("  <properties>");
+    for (name, value) in all {
+        let _ = write!(out, "<property name=\"{}\" value=\"{}\"/>", escape(&name), escape(&value));
+    }
+    out.push_str("</properties>\n");
+}
+
+/// Whether the run failed before it could test anything to its end.
+fn harness_failed(report: &Report) -> bool {
+    report.reasons.iter().any(|reason| HARNESS.contains(&reason.as_str()))
 }
 
 fn case(out: &mut String, report: &Report, name: &str, verdict: Verdict) {
@@ -49,7 +81,7 @@ fn case(out: &mut String, report: &Report, name: &str, verdict: Verdict) {
         Verdict::Unknown => {
             let _ = writeln!(
                 out,
-                "{head}><skipped message=\"unknown: the analysis gave no answer\"/></testcase>"
+                "{head}><skipped message=\"inconclusive: the analysis gave no answer\"/></testcase>"
             );
         }
         Verdict::Invalid => {
@@ -82,11 +114,13 @@ fn coverage(out: &mut String, report: &Report) {
         return;
     }
     let why: Vec<&str> = report.reason_details.iter().map(|r| r.message.as_str()).collect();
-    let _ = writeln!(
-        out,
-        "{head}><skipped message=\"unknown: {}\"/></testcase>",
-        escape(&why.join(" "))
-    );
+    let why = escape(&why.join(" "));
+    let _ = if harness_failed(report) {
+        let kind = escape(&report.reasons.join(" "));
+        writeln!(out, "{head}><error type=\"{kind}\" message=\"{why}\"/></testcase>")
+    } else {
+        writeln!(out, "{head}><skipped message=\"inconclusive: {why}\"/></testcase>")
+    };
 }
 
 /// Escapes text for an XML attribute or element.

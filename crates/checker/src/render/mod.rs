@@ -1,16 +1,28 @@
-//! A report for people and for tools: terminal text, Markdown for tickets, JUnit XML, SARIF.
+//! A report for people and for tools: terminal text, Markdown and Jira markup for tickets, JUnit XML, SARIF, annotations
+//! of GitHub, commands for kcat.
 //!
-//! Everything here works on the report alone: one that was read back from a store renders to the same bytes. Text that
-//! came from a cluster or a history is escaped where the format asks for it.
+//! All but [`explain()`], which quotes the history, work on the report alone: one that was read back from a store renders to
+//! the same bytes. Text that came from a cluster or a history is escaped where the format asks for it.
 
+mod explain;
+mod github;
+mod jira;
 mod junit;
+mod kcat;
 mod markdown;
+mod origin;
 mod sarif;
 mod text;
+mod ticket;
 
-pub use junit::junit;
-pub use markdown::markdown;
-pub use sarif::sarif;
+pub use explain::explain;
+pub use github::annotations;
+pub use jira::jira;
+pub use junit::{junit, junit_from};
+pub use kcat::kcat;
+pub use markdown::{markdown, markdown_from};
+pub use origin::Origin;
+pub use sarif::{sarif, sarif_from};
 pub use text::text;
 
 use crate::report::{Anomaly, Judgement, Report};

@@ -1,21 +1,50 @@
 //! The report as SARIF 2.1.0: one result for each anomaly. An anomaly has no place in source code; the history's events
 //! are named in the message and in the properties.
 
+use super::origin::Origin;
 use super::{plain, ranked};
 use crate::report::{Judgement, Report};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The artifact that every result points to: results belong to the history that stands beside the report.
 const HISTORY: &str = "history.jsonl";
 
 /// The report as a SARIF log, in JSON.
 pub fn sarif(report: &Report) -> String {
-    format!("{:#}\n", log(report))
+    sarif_from(report, &Origin::default())
 }
 
-fn log(report: &Report) -> Value {
-    let found = ranked(report);
-    let rules: Vec<Value> = found
+/// The same with what is known of the run: name, seed, versions, evidence.
+pub fn sarif_from(report: &Report, origin: &Origin) -> String {
+    format!("{:#}\n", log(report, origin))
+}
+
+fn log(report: &Report, origin: &Origin) -> Value {
+    let mut run = json!({
+        "tool": { "driver": {
+            "name": "perjury",
+            "version": env!("CARGO_PKG_VERSION"),
+            "rules": rules(report),
+        }},
+        "results": results(report),
+        "properties": {
+            "verdict": report.verdict,
+            "reasons": report.reasons,
+            "seed": origin.seed,
+            "cluster": origin.cluster,
+            "versions": origin.versions.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "bundle": origin.bundle,
+        },
+    });
+    if let Some(id) = &origin.run {
+        run["automationDetails"] = json!({ "id": id });
+    }
+    json!({ "version": "2.1.0", "runs": [run] })
+}
+
+fn rules(report: &Report) -> Vec<Value> {
+    ranked(report)
         .iter()
         .map(|(name, anomaly)| {
             let help = crate::anomalies::entry(name).map_or("", |e| e.advice);
@@ -26,8 +55,11 @@ fn log(report: &Report) -> Value {
                 "help": { "text": help },
             })
         })
-        .collect();
-    let results: Vec<Value> = found
+        .collect()
+}
+
+fn results(report: &Report) -> Vec<Value> {
+    ranked(report)
         .iter()
         .enumerate()
         .map(|(index, (name, anomaly))| {
@@ -48,19 +80,7 @@ fn log(report: &Report) -> Value {
                 },
             })
         })
-        .collect();
-    json!({
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "perjury",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            }},
-            "results": results,
-            "properties": { "verdict": report.verdict, "reasons": report.reasons },
-        }],
-    })
+        .collect()
 }
 
 fn level(judgement: Judgement) -> &'static str {

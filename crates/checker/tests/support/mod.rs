@@ -21,6 +21,11 @@ pub(crate) struct Expected {
     pub(crate) reasons: Option<Vec<String>>,
     /// What Jepsen's contract says, where it is decided.
     pub(crate) jepsen: Option<Jepsen>,
+    /// The anomalies that this history nearly shows: none of them is a violation in it.
+    #[serde(default)]
+    pub(crate) near: Vec<String>,
+    /// The consistency models that its transactions must satisfy, where these are not the strictest.
+    pub(crate) models: Option<Vec<String>>,
     /// Why.
     pub(crate) because: String,
 }
@@ -43,6 +48,24 @@ pub(crate) struct Case {
     pub(crate) path: PathBuf,
     /// What was judged by hand.
     pub(crate) expected: Expected,
+}
+
+impl Case {
+    /// What was chosen for this history.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        if let Some(models) = &self.expected.models {
+            options.consistency_models.clone_from(models);
+        }
+        options
+    }
+
+    /// The history and its report under the Kafka contract, which must not depend on the number of threads.
+    pub(crate) fn judged(&self) -> (History, Report) {
+        let history = read(&self.path);
+        let report = with(&history, &self.options());
+        (history, report)
+    }
 }
 
 /// The whole corpus by name, but for what no reader accepts: the history crate tests its readers with that.
@@ -94,10 +117,15 @@ pub(crate) fn judge(history: &History) -> Report {
 
 /// The report under a contract, which must not depend on the number of threads.
 pub(crate) fn under(history: &History, contract: Contract) -> Report {
-    let with = |threads| check(history, &Options { contract, threads, ..Options::default() });
-    let one = with(1);
+    with(history, &Options { contract, ..Options::default() })
+}
+
+/// The report with these options, which must not depend on the number of threads.
+pub(crate) fn with(history: &History, options: &Options) -> Report {
+    let by = |threads| check(history, &Options { threads, ..options.clone() });
+    let one = by(1);
     for threads in [2, 8] {
-        let many = with(threads);
+        let many = by(threads);
         assert_eq!(bytes(&one), bytes(&many), "{threads} threads give another report");
     }
     one

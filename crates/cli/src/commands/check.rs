@@ -4,10 +4,10 @@ use crate::duration::parse as duration;
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::{Context, Result};
-use perjury_checker::Options;
 use perjury_checker::linear::{Budget, Exhausted, Limits};
+use perjury_checker::{Options, Rules};
 use perjury_history::formats::{self, Format};
-use perjury_history::{History, SubVia};
+use perjury_history::{History, ReadOptions, SubVia, parquet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// How to print the report.
     #[arg(short, long, default_value = "text")]
     output: Output,
+    /// Tell the whole story instead: what was promised, what happened event by event, and what usually causes it.
+    #[arg(long, conflicts_with = "output")]
+    explain: bool,
 }
 
 /// How a history is judged.
@@ -44,9 +47,16 @@ pub(crate) struct Judging {
     /// Draw write-write edges between operations; under the jepsen contract this allows G1c.
     #[arg(long)]
     ww_deps: bool,
-    /// How long a search for a linearization may take before the answer is unknown.
+    /// Leave these anomalies out, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    ignore: Vec<String>,
+    /// Look for nothing but these anomalies, separated by commas; the report says so.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// How long a search for a linearization, or for a smaller history, may take: then the answer is unknown, or what was
+    /// reached by then.
     #[arg(long, value_parser = duration, default_value = "60s")]
-    search_time: Duration,
+    pub(crate) search_time: Duration,
     /// How many MiB such a search may use before the answer is unknown.
     #[arg(long, default_value_t = 2048)]
     search_memory: u64,
@@ -59,7 +69,15 @@ impl Judging {
     pub(crate) fn options(&self) -> Result<Options> {
         let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
         let model = self.model.as_ref().map(|m| m.parse()).transpose();
+        let rules = if self.only.is_empty() {
+            Rules::without(self.ignore.iter().map(String::as_str))
+                .map_err(|e| usage(format!("--ignore: {e}")))?
+        } else {
+            Rules::only(self.only.iter().map(String::as_str))
+                .map_err(|e| usage(format!("--only: {e}")))?
+        };
         Ok(Options {
+            rules,
             contract,
             model: model.map_err(|e| usage(format!("--model: {e}")))?,
             sub_via: self.sub_via.clone(),
@@ -107,12 +125,16 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let report = perjury_checker::check_within(&history, &options, &mut budget);
     let timings =
         serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
-    output::print(args.output, &report, &path, timings)?;
+    if args.explain {
+        output::write(&perjury_checker::render::explain(&report, &history))?;
+    } else {
+        output::print(args.output, &report, &path, timings)?;
+    }
     Ok(exit::of(report.verdict))
 }
 
 /// Reads the history that a path means.
-fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
+pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
     if path == Path::new("-") {
         let history = formats::read_any(std::io::stdin().lock(), "standard input", format);
         return Ok((history.map_err(|e| usage(e.to_string()))?, path.into()));
@@ -120,8 +142,14 @@ fn read(path: &Path, format: Option<Format>) -> Result<(History, PathBuf)> {
     let file = find(path)?;
     let open =
         File::open(&file).map_err(|e| usage(format!("cannot open {}: {e}", file.display())))?;
-    let reader: Box<dyn BufRead> = Box::new(BufReader::with_capacity(1 << 20, open));
-    let history = formats::read_any(reader, &file.display().to_string(), format);
+    let name = file.display().to_string();
+    let mut reader = BufReader::with_capacity(1 << 20, open);
+    let begins = reader.fill_buf().map_or(&[][..], |first| first);
+    let history = match format.or_else(|| formats::detect(begins, &name)) {
+        // From a file it is read place by place, not taken in whole.
+        Some(Format::Parquet) => parquet::read(reader.into_inner(), &name, &ReadOptions::default()),
+        format => formats::read_any(reader, &name, format),
+    };
     Ok((history.map_err(|e| usage(e.to_string()))?, file))
 }
 

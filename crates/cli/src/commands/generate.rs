@@ -1,9 +1,10 @@
 //! `perjury generate`: simulated histories whose truth is known.
 
+use crate::commands::convert::Form;
 use crate::exit::usage;
 use anyhow::{Context, Result};
-use perjury_history::{edn, jsonl};
-use perjury_sim::{Defect, Options, Truth};
+use perjury_history::SubVia;
+use perjury_sim::{Defect, Mix, Options, Truth};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(crate) struct Args {
     /// The shape: native (a run of ours), jepsen (transactions, integer keys), sized (long final reads).
     #[arg(long, default_value = "native")]
     shape: Shape,
+    #[command(flatten)]
+    load: Load,
     /// The form of the history.
     #[arg(long, default_value = "jsonl")]
     format: Form,
@@ -38,19 +41,69 @@ pub(crate) struct Args {
     list_defects: bool,
 }
 
+/// What differs from the shape. Rates are probabilities for each operation.
+#[derive(clap::Args)]
+struct Load {
+    /// How many clients work at the same time.
+    #[arg(long)]
+    concurrency: Option<u32>,
+    /// How many topic-partitions are in use at the same time.
+    #[arg(long)]
+    keys: Option<u32>,
+    /// Operations of unknown outcome, from 0 to 1.
+    #[arg(long, value_parser = rate)]
+    info_rate: Option<f64>,
+    /// Operations that fail, from 0 to 1.
+    #[arg(long, value_parser = rate)]
+    fail_rate: Option<f64>,
+    /// Operations whose client crashes before they complete, from 0 to 1.
+    #[arg(long, value_parser = rate)]
+    crash_rate: Option<f64>,
+    /// Whether operations are transactions that mix sends and polls.
+    #[arg(long)]
+    transactions: Option<bool>,
+    /// How consumers come by their topic-partitions: assign, or subscribe in a group.
+    #[arg(long)]
+    sub_via: Option<SubVia>,
+    /// How many leader kills are spread over the run.
+    #[arg(long)]
+    faults: Option<u32>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if (0.0..=1.0).contains(&rate) { Ok(rate) } else { Err("a rate is from 0 to 1".into()) }
+}
+
+impl Load {
+    fn apply(&self, base: Options) -> Options {
+        let transactional = self.transactions.unwrap_or(base.transactional);
+        let (mix, mops_max) = match (transactional, base.transactional) {
+            (true, false) => (Mix { txn: 1.0, ..base.mix }, base.mops_max.max(4)),
+            (false, true) => (Mix { txn: 0.0, ..base.mix }, 1),
+            _ => (base.mix, base.mops_max),
+        };
+        Options {
+            processes: self.concurrency.unwrap_or(base.processes),
+            keys: self.keys.unwrap_or(base.keys),
+            info_rate: self.info_rate.unwrap_or(base.info_rate),
+            fail_rate: self.fail_rate.unwrap_or(base.fail_rate),
+            lost_rate: self.crash_rate.unwrap_or(base.lost_rate),
+            sub_via: self.sub_via.unwrap_or(base.sub_via),
+            faults: self.faults.unwrap_or(base.faults),
+            transactional,
+            mix,
+            mops_max,
+            ..base
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Shape {
     Native,
     Jepsen,
     Sized,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Form {
-    /// Our own JSONL.
-    Jsonl,
-    /// Jepsen's history.edn.
-    JepsenEdn,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -66,22 +119,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Shape::Jepsen => Options { operations: args.operations, ..Options::jepsen(args.seed) },
         Shape::Sized => Options::sized(args.operations, args.seed),
     };
+    let base = args.load.apply(base);
     let defects = args.defect.iter().map(|name| name.parse::<Defect>()).collect::<Result<_, _>>();
     let defects =
         defects.map_err(|e| usage(format!("--defect: {e}; --list-defects names them")))?;
     let (history, truth) = perjury_sim::generate(&Options { defects, ..base });
-    let mut out: Box<dyn Write> = match &args.out {
+    let out: Box<dyn Write + Send> = match &args.out {
         Some(path) => Box::new(BufWriter::new(
             File::create(path)
                 .map_err(|e| usage(format!("cannot write {}: {e}", path.display())))?,
         )),
-        None => Box::new(BufWriter::new(std::io::stdout().lock())),
+        None => Box::new(BufWriter::new(std::io::stdout())),
     };
-    let written = match args.format {
-        Form::Jsonl => jsonl::write(&history, &mut out),
-        Form::JepsenEdn => edn::write_edn(&history, &mut out),
-    };
-    match written.and_then(|()| out.flush()) {
+    match args.format.write(&history, out) {
         // The reader of a pipe has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         other => other.context("cannot write the history")?,

@@ -1,11 +1,21 @@
 //! One file a subcommand.
 
+pub(crate) mod campaign;
 pub(crate) mod check;
+pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod evidence;
+pub(crate) mod faults;
 pub(crate) mod generate;
+pub(crate) mod keygen;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod shrink;
+pub(crate) mod store;
 pub(crate) mod testbed;
+pub(crate) mod ticket;
+pub(crate) mod token;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! `perjury run`: form a cluster, break it while clients write and read, and judge what it promised.
 
 use super::check::Judging;
+use super::faults::FaultArgs;
 use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
@@ -8,7 +9,7 @@ use anyhow::Result;
 use perjury_campaign::{CampaignError, ClusterPlan, RunPlan, Say};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
-use perjury_store::Store;
+use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
@@ -27,10 +28,12 @@ pub(crate) struct Args {
     /// What clients do.
     #[arg(short, long, default_value = "queue")]
     workload: Workload,
-    /// Faults, comma-separated: kill, pause; none for none; noop for faults that do nothing.
+    /// Faults, comma-separated, such as kill, pause, partition, one-way, isolate-leader, loss, drop-response, disk-full,
+    /// clock-skew; none for none; noop for faults that do nothing. A name that does not exist is answered with all names.
     #[arg(long, value_delimiter = ',', default_value = "kill")]
     nemesis: Vec<String>,
-    /// Roles that faults aim at in turn, comma-separated: leader, follower, all. A role named twice comes twice as often.
+    /// Roles that faults aim at in turn, comma-separated: leader, follower, controller, coordinator, random, all,
+    /// node:NUMBER. A role named twice comes twice as often.
     #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
     /// The mean time from a heal to the next fault.
@@ -76,11 +79,19 @@ pub(crate) struct Args {
     #[arg(long)]
     binary: Option<PathBuf>,
     #[command(flatten)]
+    faults: FaultArgs,
+    #[command(flatten)]
     topic: TopicArgs,
     #[command(flatten)]
     client: ClientArgs,
     #[command(flatten)]
     judging: Judging,
+    /// The directory that was made for this run, NAME/TIME in the store.
+    #[arg(long, hide = true, requires = "plan")]
+    into: Option<RunId>,
+    /// End early when standard input is closed: whoever started this run is gone.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
     /// Print the resolved plan and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -149,6 +160,18 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
     execute(args, quiet).map(exit::of)
 }
 
+/// As `perjury run` with these words after its own name.
+pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<ExitCode> {
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        args: Args,
+    }
+    let parsed =
+        <Parsed as clap::Parser>::try_parse_from(words).map_err(|e| usage(e.to_string()))?;
+    run(parsed.args, quiet)
+}
+
 /// The resolved plan, checked.
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
@@ -168,9 +191,10 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
     let options = args.judging.options()?;
     let plan = planned(&args)?;
     let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let say = Stderr { quiet };
+    super::faults::undo_leftovers(&args.store, &say);
     let this = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let say = Stderr { quiet };
     let finished = runtime.block_on(async {
         let stop = CancellationToken::new();
         let on_signal = stop.clone();
@@ -179,7 +203,11 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
                 on_signal.cancel();
             }
         });
-        perjury_campaign::run(&plan, &store, &this, &options, &stop, &say).await
+        if args.until_stdin_closes {
+            stop_when_stdin_closes(stop.clone());
+        }
+        let into = args.into.as_ref();
+        perjury_campaign::run(&plan, &store, into, &this, &options, &stop, &say).await
     });
     match finished {
         Ok(finished) => {
@@ -195,6 +223,16 @@ pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Reads standard input to its end on a thread of its own: the end comes when the last holder of the other side is gone,
+/// also when it was killed.
+fn stop_when_stdin_closes(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        stop.cancel();
+    });
 }
 
 fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
@@ -219,7 +257,9 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         Some(factor) => factor,
         None => i32::try_from(args.topic.nodes.min(3))?,
     };
+    let fault_settings = args.faults.settings()?;
     let cluster = ClusterPlan {
+        placement: args.faults.placement(&nemesis),
         driver: args.cluster.clone(),
         nodes: args.topic.nodes,
         binary: args.binary.clone(),
@@ -253,6 +293,8 @@ fn resolve(args: &Args) -> Result<RunPlan> {
             ..ClientSettings::default()
         },
         nemesis,
+        fault_settings,
+        disarmed: args.faults.disarm,
         targets: args.target.clone(),
         nemesis_interval_ms: millis(args.nemesis_interval),
         fault_duration_ms: millis(args.fault_duration),

@@ -2,10 +2,12 @@
 
 use crate::exit::usage;
 use anyhow::Result;
+use perjury_campaign::ProcessExecutor;
 use perjury_server::Server;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments of `perjury serve`.
 #[derive(clap::Args)]
@@ -21,10 +23,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let server =
-            Server::bind(&args.store, args.bind).await.map_err(|e| usage(e.to_string()))?;
+        let executor = ProcessExecutor { program: std::env::current_exe()?, store: args.store.clone() };
+        let server = Server::bind(&args.store, args.bind, Arc::new(executor))
+            .await
+            .map_err(|e| usage(e.to_string()))?;
         let address = server.local_addr();
         println!("serving {} on http://{address}/ (Ctrl-C ends it)", args.store.display());
+        if server.is_open() {
+            eprintln!("no token exists: whoever reaches this address may do everything; `perjury token create` changes that");
+        }
         let stop = async {
             // Without a signal handler Ctrl-C ends the process all the same, only less gently.
             let _ = tokio::signal::ctrl_c().await;

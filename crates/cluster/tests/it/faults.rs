@@ -63,14 +63,14 @@ async fn a_paused_node_stands_still_until_it_is_resumed() {
     assert_eq!(status.run, RunState::Paused);
     let journal = rig.dir.path().join("run").join(undo::FILE_NAME);
     let open = undo::pending(&journal).unwrap();
-    assert_eq!(open.iter().filter(|e| e.deed == undo::Deed::Stopped).count(), 1);
+    assert_eq!(open.iter().filter(|e| matches!(e.deed, undo::Deed::Stopped { .. })).count(), 1);
 
     let resumed = inject(&rig, FaultKind::Resume, 1).await;
     assert!(resumed.witnessed, "{}", resumed.why);
     assert_eq!(resumed.port.as_ref().unwrap().answered, Some(true));
     assert!(!inject(&rig, FaultKind::Resume, 1).await.witnessed, "it was not paused");
     let open = undo::pending(&journal).unwrap();
-    assert!(open.iter().all(|e| e.deed == undo::Deed::Started) && open.len() == 3);
+    assert!(open.iter().all(|e| matches!(e.deed, undo::Deed::Started { .. })) && open.len() == 3);
     rig.cluster.shutdown().await;
     assert_eq!(undo::pending(&journal).unwrap(), []);
 }

@@ -133,8 +133,8 @@ async fn replay_ends_what_a_parent_without_a_guard_left_behind() {
     let mut child = Command::new("sleep").arg("600").spawn().unwrap();
     let process = ProcessIdentity::of(child.id()).unwrap();
     let journal = undo::UndoJournal::open(&path).unwrap();
-    journal.record(undo::Deed::Started, NodeId(1), process).unwrap();
-    journal.record(undo::Deed::Stopped, NodeId(1), process).unwrap();
+    journal.record(undo::Deed::Started { process }, Some(NodeId(1))).unwrap();
+    journal.record(undo::Deed::Stopped { process }, Some(NodeId(1))).unwrap();
     send(process, ProcessSignal::Stop).unwrap();
     eventually("it stops", || process.is_stopped()).await;
     let report = undo::replay(&path).unwrap();

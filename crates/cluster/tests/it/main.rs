@@ -9,6 +9,8 @@ mod formation;
 #[cfg(test)]
 mod leftovers;
 #[cfg(test)]
+mod planes;
+#[cfg(test)]
 mod probe;
 #[cfg(test)]
 mod support;

@@ -4,7 +4,7 @@ use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
 use perjury_cluster::probe::{Broker, PartitionMetadata};
 use perjury_cluster::{
     Cluster, ClusterEvent, ClusterMetadata, ClusterOptions, Driver, GuardCommand, NodeId,
-    ProcessIdentity, RunContext,
+    Placement, ProcessIdentity, RunContext,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,9 +44,18 @@ impl Rig {
 
     /// A cluster with changed options.
     pub(crate) fn with(change: impl FnOnce(&mut TestbedOptions, &std::path::Path)) -> Self {
+        Self::placed(Placement::default(), change)
+    }
+
+    /// The same with nodes that live elsewhere than on the host.
+    pub(crate) fn placed(
+        placement: Placement,
+        change: impl FnOnce(&mut TestbedOptions, &std::path::Path),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut context =
-            RunContext::new(dir.path().join("run"), Instant::now()).with_guard(guard_command());
+        let mut context = RunContext::new(dir.path().join("run"), Instant::now())
+            .with_guard(guard_command())
+            .with_placement(placement);
         context.stop_timeout = Duration::from_secs(1);
         let mut options = TestbedOptions::new(fixture(), vec!["node".to_owned()]);
         change(&mut options, dir.path());

@@ -326,6 +326,12 @@ impl History {
         Some(&self.metas[at].1)
     }
 
+    /// What records carried beside offset and value, by their positions (see [`RecordsRef::first`]), ascending. Records
+    /// that carried nothing else are left out.
+    pub fn record_metas(&self) -> impl ExactSizeIterator<Item = (u32, &RecordMeta)> {
+        self.metas.iter().map(|(at, meta)| (*at, meta))
+    }
+
     /// How many keys appear.
     pub fn keys_len(&self) -> usize {
         self.keys.len()

@@ -4,12 +4,10 @@ use super::cursor::Cursor;
 use super::datum;
 use crate::columns::{Extra, ExtraId, HistoryBuilder, PROCESS_MAX};
 use crate::event::{F, Kind, OpError, Payload, Process, RecordMeta, Scalar};
-use crate::extras::ExtraCache;
+use crate::extras::{ExtraCache, Rare, Span};
 use crate::intern::{KeyId, ValueId};
 use crate::read_error::Fault;
 use serde_json::Value;
-
-type Span = (usize, usize);
 
 /// The fields that every operation can have.
 const FIELDS: [&str; 7] = ["index", "time", "process", "type", "f", "value", "error"];
@@ -115,16 +113,9 @@ impl RowReader {
         fields: &Fields,
         builder: &mut HistoryBuilder,
     ) -> Result<Option<ExtraId>, Fault> {
-        if fields.value.is_none() && fields.error.is_none() && self.others.is_empty() {
-            return Ok(None);
-        }
         let others = &self.others;
-        let spans = [fields.value.unwrap_or_default(), fields.error.unwrap_or_default()];
-        let spans =
-            spans.into_iter().chain(others.iter().flat_map(|(name, value)| [*name, *value]));
-        let parts = spans.map(|(from, to)| &text.as_bytes()[from..to]);
-        let parts = std::iter::once(f.as_str().as_bytes()).chain(parts);
-        self.extras.get(parts, builder, || build_extra(text, f, fields, others))
+        let rare = Rare { value: fields.value, error: fields.error, others };
+        self.extras.of_row(text, f, rare, builder, || build_extra(text, f, fields, others))
     }
 }
 

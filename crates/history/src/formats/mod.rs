@@ -7,6 +7,7 @@ mod verifiable;
 use crate::columns::History;
 use crate::jsonl::{self, ReadOptions};
 use crate::lines::as_text;
+use crate::parquet;
 use crate::read_error::{ReadError, ReadErrorKind};
 use std::io::BufRead;
 
@@ -29,11 +30,13 @@ pub enum Format {
     KnossosEdn,
     /// What Kafka's VerifiableProducer and VerifiableConsumer print: one JSON object a line.
     Verifiable,
+    /// The Parquet twin of our own form.
+    Parquet,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 8] = [
+    pub const ALL: [Format; 9] = [
         Format::Jsonl,
         Format::JepsenEdn,
         Format::JepsenTxt,
@@ -42,6 +45,7 @@ impl Format {
         Format::EtcdLog,
         Format::KnossosEdn,
         Format::Verifiable,
+        Format::Parquet,
     ];
 
     /// Its name in every interface.
@@ -55,6 +59,7 @@ impl Format {
             Format::EtcdLog => "etcd-log",
             Format::KnossosEdn => "knossos-edn",
             Format::Verifiable => "verifiable",
+            Format::Parquet => "parquet",
         }
     }
 }
@@ -77,14 +82,21 @@ impl std::str::FromStr for Format {
     }
 }
 
+/// The field of a header that names the foreign format from which a history was read, where its meaning depends on it: in
+/// logs of the etcd test a register holds nothing at first.
+pub const SOURCE: &str = "source";
+
 /// The files of a run directory or a Jepsen store directory that hold its history, the best first.
 pub fn candidates() -> &'static [&'static str] {
-    &["history.jsonl", "history.edn", "history.txt"]
+    &["history.jsonl", "history.parquet", "history.edn", "history.txt"]
 }
 
 /// Recognises the format from the first bytes of a file and, where these leave it open, from its name. `None` when
 /// neither says.
 pub fn detect(first: &[u8], name: &str) -> Option<Format> {
+    if first.starts_with(parquet::MAGIC) {
+        return Some(Format::Parquet);
+    }
     let valid = match std::str::from_utf8(first) {
         Ok(text) => text,
         // The cut may go through a character.
@@ -175,6 +187,7 @@ fn is_etcd_line(line: &str) -> bool {
 fn by_name(name: &str) -> Option<Format> {
     match name.rsplit('.').next()? {
         "jsonl" | "ndjson" => Some(Format::Jsonl),
+        "parquet" => Some(Format::Parquet),
         "edn" => Some(Format::JepsenEdn),
         "json" => Some(Format::ElleJson),
         "log" => Some(Format::EtcdLog),
@@ -225,9 +238,19 @@ pub fn read_with(
             crate::edn::read_edn(source, name, options)
         }
         Format::JepsenTxt => text_log::read(source, name, false, options),
-        Format::EtcdLog => text_log::read(source, name, true, options),
+        Format::EtcdLog => {
+            let mut history = text_log::read(source, name, true, options)?;
+            history.header.other.insert(SOURCE.into(), format.as_str().into());
+            Ok(history)
+        }
         Format::ElleJson => elle_json::read(source, name, options),
         Format::Verifiable => verifiable::read(source, name, options),
+        Format::Parquet => {
+            // Its table of contents stands at the end, so a stream is taken in whole.
+            let mut bytes = Vec::new();
+            source.read_to_end(&mut bytes).map_err(|e| error(ReadErrorKind::Io(e)))?;
+            parquet::read(bytes::Bytes::from(bytes), name, options)
+        }
     }
 }
 

@@ -155,7 +155,8 @@ fn read_header_line<R: BufRead>(lines: &mut Lines<R>, name: &str) -> Result<Head
     }
 }
 
-fn parse_header(bytes: &[u8]) -> Result<Header, Fault> {
+/// Parses a header: one JSON object of a version that is known.
+pub(crate) fn parse_header(bytes: &[u8]) -> Result<Header, Fault> {
     let bad = |at, m: String| Fault { at, kind: ReadErrorKind::BadHeader(m) };
     let text = as_text(bytes).map_err(|(at, kind)| Fault { at, kind })?;
     let skipped = text.len() - text.trim_start_matches('\u{feff}').len();

@@ -4,13 +4,10 @@ use super::cursor::{Cursor, decode};
 use crate::columns::{Extra, ExtraId, HistoryBuilder, PROCESS_MAX};
 use crate::event::{F, Kind, Process, RecordMeta};
 use crate::event_json;
-use crate::extras::ExtraCache;
+use crate::extras::{ExtraCache, Rare, Span};
 use crate::intern::{KeyId, ValueId};
 use crate::read_error::Fault;
 use serde_json::Value;
-
-/// An extent in the line.
-type Span = (usize, usize);
 
 /// What a line holds beside its micro-operations, which are in the builder already.
 pub(super) struct Parsed {
@@ -170,16 +167,9 @@ impl RowReader {
         fields: &Fields,
         builder: &mut HistoryBuilder,
     ) -> Result<Option<ExtraId>, Fault> {
-        if fields.value.is_none() && fields.error.is_none() && self.others.is_empty() {
-            return Ok(None);
-        }
-        let spans = [fields.value.unwrap_or_default(), fields.error.unwrap_or_default()];
         let others = &self.others;
-        let spans =
-            spans.into_iter().chain(others.iter().flat_map(|(name, value)| [*name, *value]));
-        let parts = spans.map(|(from, to)| &line.as_bytes()[from..to]);
-        let parts = std::iter::once(f.as_str().as_bytes()).chain(parts);
-        self.extras.get(parts, builder, || build_extra(line, f, fields, others))
+        let rare = Rare { value: fields.value, error: fields.error, others };
+        self.extras.of_row(line, f, rare, builder, || build_extra(line, f, fields, others))
     }
 }
 

@@ -9,11 +9,14 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 /// A file of the run, whole or in ranges, to be saved.
+#[utoipa::path(get, path = "/runs/{name}/{time}/files/{*path}", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), ("path", description = "the file, as the run lists it")),
+    responses((status = 200, description = "the file", content_type = "application/octet-stream")))]
 pub(crate) async fn file(
     InRun(run): InRun,
-    At((_, _, path)): At<(String, String, String)>,
+    place: At<(String, String, String)>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let At((_, _, path)) = place;
     let Some(on_disk) = run.file(&path)? else {
         return Err(ApiError::not_found(
             format!("the run has no file {path:?} to take away"),

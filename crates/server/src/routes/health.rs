@@ -7,11 +7,15 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 /// It lives.
+#[utoipa::path(get, path = "/healthz", tag = "service",
+    responses((status = 200, description = "it lives", body = serde_json::Value)))]
 pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
 /// The store can be read. Says too whether the pages are built in.
+#[utoipa::path(get, path = "/readyz", tag = "service",
+    responses((status = 200, description = "the store can be read", body = serde_json::Value)))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     let pages = if assets::are_built() { "built" } else { "not-built" };
     let root = state.store.root().to_owned();

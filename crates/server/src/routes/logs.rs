@@ -14,7 +14,8 @@ const LIMIT_DEFAULT: usize = 500;
 const LIMIT_MAX: usize = 10_000;
 
 /// Which lines.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogsQuery {
     node: Option<String>,
     /// Nanoseconds since the start of the run.
@@ -40,6 +41,8 @@ struct Line {
 }
 
 /// Lines of all nodes or of one within a window of the run.
+#[utoipa::path(get, path = "/runs/{name}/{time}/logs", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), LogsQuery),
+    responses((status = 200, description = "lines, more", body = serde_json::Value)))]
 pub(crate) async fn logs(
     State(state): State<AppState>,
     InRun(run): InRun,

@@ -3,14 +3,16 @@
 use crate::AppState;
 use crate::error::ApiError;
 use crate::routes::params::{Asked, InRun, commas, given};
-use crate::view::filter::{Ended, Filter, Who, search};
-use crate::view::log::{LogView, log as build_log};
-use crate::view::operation::{Op, OperationView};
 use axum::Json;
 use axum::extract::State;
 use perjury_history::{History, Kind, Process};
+use perjury_store::RunDir;
+use perjury_view::filter::{Ended, Filter, Who, search};
+use perjury_view::log::{LogView, log as build_log};
+use perjury_view::operation::{Op, OperationView};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const LIMIT_DEFAULT: usize = 50;
@@ -23,7 +25,8 @@ const RECORDS_BY_INDEX: usize = 5000;
 const LOG_ROWS_MAX: i64 = 2000;
 
 /// Which operations.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct OperationsQuery {
     /// Indices of events, separated by commas. With it everything else is ignored.
     index: Option<String>,
@@ -58,17 +61,49 @@ pub(crate) struct OperationsAnswer {
 }
 
 /// Operations by index or by search.
+#[utoipa::path(get, path = "/runs/{name}/{time}/operations", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), OperationsQuery),
+    responses((status = 200, description = "operations, total, before, next", body = serde_json::Value)))]
 pub(crate) async fn operations(
     State(state): State<AppState>,
     InRun(run): InRun,
     Asked(query): Asked<OperationsQuery>,
-) -> Result<Json<OperationsAnswer>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
+    if let Some(indices) = given(query.index.clone()) {
+        let (dir, wanted) = (run.clone(), indices);
+        let kept = tokio::task::spawn_blocking(move || kept(&dir, &wanted)).await??;
+        if let Some(answer) = kept {
+            return Ok(Json(answer));
+        }
+    }
     let history = state.histories.get(&run).await?;
-    let answer = tokio::task::spawn_blocking(move || match given(query.index.clone()) {
-        Some(indices) => by_index(&history, &indices),
-        None => by_search(&history, query),
+    let answer = tokio::task::spawn_blocking(move || {
+        let answer = match given(query.index.clone()) {
+            Some(indices) => by_index(&history, &indices),
+            None => by_search(&history, query),
+        }?;
+        serde_json::to_value(answer).map_err(|e| ApiError::internal(e.to_string()))
     });
     Ok(Json(answer.await??))
+}
+
+/// The operations of these indices, if all of them were kept for the first screen of a long history.
+fn kept(run: &RunDir, indices: &str) -> Result<Option<Value>, ApiError> {
+    let Some(mut kept) = run.first_screen()? else { return Ok(None) };
+    let Value::Array(all) = kept["operations"].take() else { return Ok(None) };
+    let at = |op: &Value, row: &str| op[row]["index"].as_u64();
+    let mut found: BTreeMap<usize, Value> = BTreeMap::new();
+    for text in commas(Some(indices)).take(INDICES_MAX) {
+        let Ok(index) = text.parse::<u64>() else { return Ok(None) };
+        let place = all
+            .iter()
+            .position(|op| at(op, "invoke") == Some(index) || at(op, "complete") == Some(index));
+        let Some(place) = place else { return Ok(None) };
+        found.insert(place, all[place].clone());
+    }
+    let operations: Vec<Value> = found.into_values().collect();
+    Ok(Some(
+        json!({"total": operations.len(), "operations": operations, "before": 0, "next": null}),
+    ))
 }
 
 fn by_index(history: &History, indices: &str) -> Result<OperationsAnswer, ApiError> {
@@ -148,7 +183,8 @@ fn ended(kind: Option<&str>) -> Result<Option<Ended>, ApiError> {
 }
 
 /// Which window of a key's log.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
     key: String,
     from: Option<i64>,
@@ -156,6 +192,8 @@ pub(crate) struct LogQuery {
 }
 
 /// Who wrote and who read each offset of a key.
+#[utoipa::path(get, path = "/runs/{name}/{time}/log", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), LogQuery),
+    responses((status = 200, description = "who wrote and who read each offset of a key", body = serde_json::Value)))]
 pub(crate) async fn log(
     State(state): State<AppState>,
     InRun(run): InRun,

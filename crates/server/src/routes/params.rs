@@ -2,7 +2,8 @@
 
 use crate::AppState;
 use crate::error::ApiError;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use perjury_store::{RunDir, RunId};
 use serde::de::DeserializeOwned;
@@ -50,6 +51,30 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<At<T>, ApiError> {
         Ok(At(Path::from_request_parts(parts, state).await?.0))
+    }
+}
+
+/// A body of JSON whose errors are answered as ours. An empty one is an empty object.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, ApiError> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|e| {
+            if e.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::too_large("the body is too large")
+            } else {
+                ApiError::bad_request(e.body_text(), "Send the body again.")
+            }
+        })?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Body).map_err(|e| {
+            ApiError::bad_request(
+                format!("the body is not the JSON that is expected here: {e}"),
+                "The description of the API is at /docs.",
+            )
+        })
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::AppState;
 use crate::error::ApiError;
 use crate::routes::params::{Asked, InRun};
-use crate::view::timeline::{Timeline, timeline as build};
 use axum::Json;
 use axum::extract::State;
 use perjury_store::{FileEntry, RunSummary};
+use perjury_view::timeline::timeline as build;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Detail {
 }
 
 /// Summary, report, plan, header and files of a run.
+#[utoipa::path(get, path = "/runs/{name}/{time}", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time")),
+    responses((status = 200, description = "summary, report, plan, header, files, nodes, path", body = serde_json::Value)))]
 pub(crate) async fn detail(
     State(state): State<AppState>,
     InRun(run): InRun,
@@ -47,7 +49,8 @@ pub(crate) async fn detail(
 }
 
 /// Which window of time.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct TimelineQuery {
     points: Option<usize>,
     /// Nanoseconds since the start of the run.
@@ -56,14 +59,26 @@ pub(crate) struct TimelineQuery {
 }
 
 /// Latency points, rates, fault bands and leader changes.
+#[utoipa::path(get, path = "/runs/{name}/{time}/timeline", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), TimelineQuery),
+    responses((status = 200, description = "latency points, rates, fault bands, leader changes", body = serde_json::Value)))]
 pub(crate) async fn timeline(
     State(state): State<AppState>,
     InRun(run): InRun,
     Asked(query): Asked<TimelineQuery>,
-) -> Result<Json<Timeline>, ApiError> {
-    let history = state.histories.get(&run).await?;
+) -> Result<Json<Value>, ApiError> {
     let points = query.points.unwrap_or(POINTS_DEFAULT).min(POINTS_MAX);
-    let built =
-        tokio::task::spawn_blocking(move || build(&history, query.from, query.to, points)).await?;
+    // The whole run at the usual density is what a page asks first.
+    if query.from.is_none() && query.to.is_none() && points <= POINTS_DEFAULT {
+        let dir = run.clone();
+        let kept = tokio::task::spawn_blocking(move || dir.first_screen()).await??;
+        if let Some(mut kept) = kept {
+            return Ok(Json(kept["timeline"].take()));
+        }
+    }
+    let history = state.histories.get(&run).await?;
+    let built = tokio::task::spawn_blocking(move || {
+        serde_json::to_value(build(&history, query.from, query.to, points))
+    });
+    let built = built.await?.map_err(|e| ApiError::internal(e.to_string()))?;
     Ok(Json(built))
 }

@@ -263,7 +263,8 @@ async fn a_server_answers_on_its_socket_and_shuts_down() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let dir = tempfile::tempdir().unwrap();
     let bind = "127.0.0.1:0".parse().unwrap();
-    let server = perjury_server::Server::bind(dir.path(), bind).await.unwrap();
+    let server =
+        perjury_server::Server::bind(dir.path(), bind, crate::support::idle()).await.unwrap();
     let address = server.local_addr();
     assert_ne!(address.port(), 0);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -279,7 +280,9 @@ async fn a_server_answers_on_its_socket_and_shuts_down() {
     assert!(ask(&address.to_string()).await.starts_with("HTTP/1.1 200"));
     assert!(ask("LOCALHOST:1").await.starts_with("HTTP/1.1 200"));
     assert!(ask("rebound.example").await.starts_with("HTTP/1.1 403"));
-    let taken = perjury_server::Server::bind(dir.path(), address).await.unwrap_err();
+    let taken = perjury_server::Server::bind(dir.path(), address, crate::support::idle())
+        .await
+        .unwrap_err();
     assert!(taken.to_string().contains("choose another port"), "{taken}");
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();

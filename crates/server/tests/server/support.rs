@@ -3,11 +3,14 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use perjury_server::{AppState, router};
-use perjury_store::Store;
+use perjury_campaign::Executor;
+use perjury_server::{AppState, Role, Tokens, router};
+use perjury_store::{RunDir, Store};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// The run with a full set of files.
@@ -50,11 +53,49 @@ impl Answer {
     }
 }
 
+/// No test here makes runs.
+struct Idle;
+
+#[async_trait::async_trait]
+impl Executor for Idle {
+    async fn execute(&self, _: &RunDir, _: &CancellationToken) -> Result<(), String> {
+        Err("nothing is executed here".into())
+    }
+}
+
+pub(crate) fn idle() -> Arc<dyn Executor> {
+    Arc::new(Idle)
+}
+
 impl Served {
     pub(crate) fn new() -> Served {
+        Served::with_state(|state| state)
+    }
+
+    pub(crate) fn beyond_loopback() -> Served {
+        Served::with_state(AppState::beyond_loopback)
+    }
+
+    fn with_state(change: impl FnOnce(AppState) -> AppState) -> Served {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        Served { app: router(AppState::new(store)), dir }
+        let state = AppState::open(store, idle()).unwrap();
+        Served { app: router(change(state)), dir }
+    }
+
+    /// A new token of this role, called after it.
+    pub(crate) fn token(&self, role: Role) -> String {
+        let tokens = Tokens::open(self.dir.path()).unwrap();
+        tokens.create(role.as_str(), role).unwrap().secret
+    }
+
+    pub(crate) fn revoke(&self, role: Role) {
+        Tokens::open(self.dir.path()).unwrap().revoke(role.as_str()).unwrap();
+    }
+
+    /// The status of an answer, whose body may never end.
+    pub(crate) async fn status(&self, request: Request<Body>) -> StatusCode {
+        self.app.clone().oneshot(request).await.unwrap().status()
     }
 
     pub(crate) fn with_runs() -> Served {

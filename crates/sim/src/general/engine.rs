@@ -281,9 +281,10 @@ impl World<'_> {
 
     fn mops(&mut self, c: usize, answered: bool) -> F {
         let client = &self.clients[c];
-        let key = self.builder.int_key(i64::try_from(client.key).unwrap_or(i64::MAX));
+        let key = i64::try_from(client.key).unwrap_or(i64::MAX);
         match (&client.call, &client.answer) {
             (Call::Send(v), answer) => {
+                let key = self.builder.int_key(key);
                 let value = self.builder.int_value(*v);
                 match answer {
                     Answer::Offset(at) if answered => {
@@ -296,6 +297,7 @@ impl World<'_> {
             (_, Answer::Records(records)) if answered => {
                 self.builder.begin_poll();
                 if !records.is_empty() {
+                    let key = self.builder.int_key(key);
                     self.builder.begin_group(key);
                 }
                 for (at, value) in records {

@@ -233,8 +233,9 @@ impl Recorder {
         for mop in &client.mops {
             match *mop {
                 Planned::Send { log, value, .. } => {
+                    let key = self.builder.key(&logs[log].name);
                     let value = self.builder.int_value(value);
-                    self.builder.mop_send_open(logs[log].key, value);
+                    self.builder.mop_send_open(key, value);
                 }
                 Planned::Poll { .. } => self.builder.mop_poll_open(),
             }
@@ -248,12 +249,11 @@ impl Recorder {
         for mop in &client.mops {
             match *mop {
                 Planned::Send { log, value, offset: at } => {
+                    let key = self.builder.key(&logs[log].name);
                     let value = self.builder.int_value(value);
                     match at.filter(|_| offsets) {
-                        Some(at) => {
-                            self.builder.mop_send_done(logs[log].key, value, Some(offset(at)));
-                        }
-                        None => self.builder.mop_send_open(logs[log].key, value),
+                        Some(at) => self.builder.mop_send_done(key, value, Some(offset(at))),
+                        None => self.builder.mop_send_open(key, value),
                     }
                 }
                 Planned::Poll { first, end } if records => {
@@ -292,7 +292,8 @@ impl Recorder {
     }
 
     fn group(&mut self, group: &Group, log: &Log) {
-        self.builder.begin_group(log.key);
+        let key = self.builder.key(&log.name);
+        self.builder.begin_group(key);
         match &group.tampered {
             None => {
                 for (at, value) in (group.from..group.to).zip(&log.slots[group.from..group.to]) {

@@ -262,8 +262,8 @@ impl<'a> World<'a> {
 
     fn new_log(&mut self) -> usize {
         let n = self.logs.len();
-        let key = self.rec.builder.key(&self.options.key_names.name(n));
-        self.logs.push(Log::new(key, self.options.writes_per_key));
+        let name = self.options.key_names.name(n);
+        self.logs.push(Log::new(name, self.options.writes_per_key));
         n
     }
 

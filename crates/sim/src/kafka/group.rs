@@ -38,6 +38,9 @@ impl World<'_> {
         self.rec.control(process, Kind::Ok, &control.f, control.extra);
         self.clients[c].subscribed = true;
         if control.f == F::Subscribe {
+            // By the reference's definition a consumer's place counts no longer once it asks for others.
+            let dropped = self.clients[c].consumer.iter_mut();
+            dropped.filter(|p| !control.logs.contains(&p.log)).for_each(|p| p.read = false);
             self.rebalance();
             return;
         }

@@ -1,6 +1,6 @@
 //! One topic-partition.
 
-use perjury_history::KeyId;
+use perjury_history::Scalar;
 
 /// An offset that holds no record: a transaction marker, or what became of a lost or aborted record.
 pub(super) const HOLE: i64 = i64::MIN;
@@ -9,7 +9,7 @@ pub(super) const HOLE: i64 = i64::MIN;
 #[derive(Debug)]
 pub(super) struct Log {
     /// Its number in the history.
-    pub(super) key: KeyId,
+    pub(super) name: Scalar,
     /// The value at each offset.
     pub(super) slots: Vec<i64>,
     /// Every offset below was returned to some ok poll or is a hole.
@@ -42,9 +42,9 @@ pub(super) struct Gone {
 }
 
 impl Log {
-    pub(super) fn new(key: KeyId, writes: u64) -> Log {
+    pub(super) fn new(name: Scalar, writes: u64) -> Log {
         Log {
-            key,
+            name,
             slots: Vec::new(),
             ok_read: 0,
             committed: 0,

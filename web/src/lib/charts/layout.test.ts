@@ -12,6 +12,7 @@ import {
   tabulate,
   windowOf,
   withPoints,
+  within,
 } from "./layout";
 
 const band = (over: Partial<Band>): Band => ({
@@ -138,4 +139,14 @@ describe("the charts as a table", () => {
     expect(rows.find((r) => r.leaders === 1)).toMatchObject({ faults: "kill node 2", slowestMs: 900 });
     expect(rows.at(-1)).toMatchObject({ to: 10e9, slowestMs: null });
   });
+});
+
+it("tells what touches a window", () => {
+  const window = { from: 10, to: 20 };
+  expect(within(null, 1, 2)).toBe(true);
+  expect(within(window, null, null)).toBe(true);
+  expect(within(window, 1, 9)).toBe(false);
+  expect(within(window, 1, 10)).toBe(true);
+  expect(within(window, 20, null)).toBe(true);
+  expect(within(window, 21, 30)).toBe(false);
 });

@@ -114,6 +114,13 @@ export function tabulate(timeline: Timeline, rows: number): TableRow[] {
   return table;
 }
 
+/** Whether something that lasts from `start` to `end` touches the window; without a window, and without times, it does. */
+export const within = (
+  window: { from: number; to: number } | null,
+  start: number | null,
+  end: number | null,
+): boolean => window === null || start === null || (start <= window.to && (end ?? start) >= window.from);
+
 /** A window round a fault: two seconds before it and after it, within the run. */
 export const windowOf = (band: Band, duration: number): { from: number; to: number } => ({
   from: Math.max(0, band.start - 2e9),

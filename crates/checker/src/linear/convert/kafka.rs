@@ -2,7 +2,7 @@
 //!
 //! Each send of an operation is an append of its own with the operation's interval, and each poll a fetch. A poll that
 //! returns nothing claims nothing, because a consumer may lag behind the high watermark. `list-offsets` answers
-//! `{key: end}` as the leader knows it; for a read_committed client that is the last stable offset, which bounds the
+//! `{key: end}` or `{key: {"end": end, …}}` as the leader knows it; for a read_committed client that is the last stable offset, which bounds the
 //! log only from below. `fetch` is asked with `[key, offset]` and answers `[key, offset, [v, …]]`; no values means that
 //! the log ended there.
 
@@ -111,7 +111,7 @@ impl Builder<'_> {
             return Err(Malformed::new(end, "list-offsets answers an object of ends by key"));
         };
         for (key, length) in ends {
-            let Some(length) = natural(length) else {
+            let Some(length) = natural(length.get("end").unwrap_or(length)) else {
                 return Err(Malformed::new(end, format!("the end of {key} is not a number")));
             };
             let strict = self.strict;

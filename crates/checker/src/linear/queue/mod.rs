@@ -17,7 +17,7 @@ mod patterns;
 
 use super::budget::Budget;
 use super::models::Fifo;
-use super::op::{NEVER, Op, OpRef, first_broken};
+use super::op::{NEVER, Op, OpRef, aborted_before, first_broken, returns};
 use super::outcome::{Answer, Unknown, Violation};
 use super::search;
 use patterns::{Fault, Judgement};
@@ -63,16 +63,9 @@ impl Queue {
             };
             Op { ret, call, ..op.clone() }
         });
-        let mut prefix = Queue { ops: ops.collect(), aborted: Vec::new() };
-        for (value, id) in self.aborted.iter().filter(|(_, id)| id.invoke < before) {
-            if id.shown() < before {
-                prefix.aborted.push((*value, *id));
-            } else {
-                let call = QueueCall::Enqueue(*value);
-                prefix.ops.push(Op { process: None, invoke: id.invoke, ret: None, call });
-            }
-        }
-        prefix
+        let mut ops = ops.collect();
+        let aborted = aborted_before(&self.aborted, before, &mut ops, QueueCall::Enqueue);
+        Queue { ops, aborted }
     }
 }
 
@@ -97,10 +90,7 @@ pub fn decide(
         Judgement::Open => return None,
         Judgement::Broken(fault) => fault,
     };
-    let mut returns: Vec<u64> = queue.ops.iter().filter_map(|o| o.ret).collect();
-    returns.extend(queue.aborted.iter().map(|(_, id)| id.shown()));
-    returns.sort_unstable();
-    returns.dedup();
+    let returns = returns(&queue.ops, &queue.aborted);
     let upper = fault.ops.iter().map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
     let end = first_broken(upper, &returns, |before| prefix_order(queue, before, budget).is_some());
     let fault = match patterns::judge(&queue.before(end + 1)) {

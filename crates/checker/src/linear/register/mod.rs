@@ -18,7 +18,7 @@
 mod zones;
 
 use super::budget::Budget;
-use super::op::{NEVER, Op, OpRef, first_broken};
+use super::op::{NEVER, Op, OpRef, aborted_before, first_broken, returns};
 use super::outcome::{Answer, Unknown, Violation};
 use zones::{Fault, Judgement};
 
@@ -95,17 +95,9 @@ impl Register {
             let is_write = matches!(op.call, RegisterCall::Write(_) | RegisterCall::Cas(_, _));
             (ret.is_some() || is_write).then(|| Op { ret, ..op.clone() })
         });
-        let mut prefix =
-            Register { ops: ops.collect(), initial: self.initial, aborted: Vec::new() };
-        for (value, id) in self.aborted.iter().filter(|(_, id)| id.invoke < before) {
-            if id.shown() < before {
-                prefix.aborted.push((*value, *id));
-            } else {
-                let call = RegisterCall::Write(*value);
-                prefix.ops.push(Op { process: None, invoke: id.invoke, ret: None, call });
-            }
-        }
-        prefix
+        let mut ops = ops.collect();
+        let aborted = aborted_before(&self.aborted, before, &mut ops, RegisterCall::Write);
+        Register { ops, initial: self.initial, aborted }
     }
 }
 
@@ -123,10 +115,7 @@ pub fn decide(
         Ok(Judgement::Holds(order)) => return Answer::Linearizable { order },
         Ok(Judgement::Broken(fault)) => fault,
     };
-    let mut returns: Vec<u64> = register.ops.iter().filter_map(|o| o.ret).collect();
-    returns.extend(register.aborted.iter().map(|(_, id)| id.shown()));
-    returns.sort_unstable();
-    returns.dedup();
+    let returns = returns(&register.ops, &register.aborted);
     let named = fault.ops.iter().flatten();
     let upper = named.map(|o| o.ret.unwrap_or(0)).max().unwrap_or(NEVER);
     let end = first_broken(upper, &returns, |before| {

@@ -9,16 +9,18 @@ mod ports;
 use crate::doctor::{self, Finding};
 use crate::driver::{Driver, DriverError, NodeStatus};
 use crate::events::EventBus;
+use crate::fault::FaultKind;
 use crate::local::{LocalProcesses, RunContext};
 use crate::node::NodeId;
 use crate::process::ProcessSpec;
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::sync::locked;
-use crate::witness::{FaultKind, FaultWitness};
+use crate::witness::FaultWitness;
 use async_trait::async_trait;
 use config::{Addresses, node_file};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use tokio::net::TcpSocket;
@@ -27,6 +29,9 @@ use tokio::net::TcpSocket;
 const DEFAULT_NODES: usize = 3;
 /// How much disk space a run needs at least, in MiB.
 const LEAST_SPACE_MIB: u64 = 256;
+/// The ports of a node that has all ports for itself.
+const KAFKA_PORT: u16 = 9092;
+const RAFT_PORT: u16 = 9093;
 
 /// What a testbed cluster is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +103,7 @@ impl TestbedDriver {
     #[must_use]
     pub fn with_options(options: TestbedOptions, context: RunContext) -> Self {
         let ids = (1..).map(NodeId).take(options.nodes);
-        let local = LocalProcesses::new(context, ids);
+        let local = LocalProcesses::new(context, ids).with_peer_links();
         Self {
             options,
             local,
@@ -146,6 +151,11 @@ impl TestbedDriver {
                 })
                 .collect());
         }
+        if self.local.has_own_ports() {
+            let at = |node, port| SocketAddr::new(self.local.bind_address(node), port);
+            let own = |node| Addresses { kafka: at(node, KAFKA_PORT), raft: at(node, RAFT_PORT) };
+            return Ok(nodes.into_iter().map(|node| (node, own(node))).collect());
+        }
         let reserved = ports::reserve(nodes.len() * 2).map_err(DriverError::Ports)?;
         *locked(&self.port_locks) = reserved.locks;
         let pairs = nodes.into_iter().zip(reserved.addresses.chunks_exact(2));
@@ -155,7 +165,7 @@ impl TestbedDriver {
     /// Makes a node's data folder. One that an earlier preparation made holds a cluster with other
     /// ports and is emptied; one that was there before is left as it is.
     fn make_data_dir(&self, node: NodeId) -> Result<PathBuf, DriverError> {
-        let dir = self.local.context().node_dir(node).join("data");
+        let dir = self.local.data_dir(node);
         let failed = |source| DriverError::Write { path: dir.clone(), source };
         let mut made = locked(&self.made);
         if made.contains(&dir) {
@@ -166,6 +176,20 @@ impl TestbedDriver {
         std::fs::create_dir_all(&dir).map_err(failed)?;
         // The node may have another working directory.
         std::path::absolute(&dir).map_err(failed)
+    }
+
+    /// Where `node` finds the others: at their listeners, or at the links before them.
+    fn peers_of(
+        &self,
+        node: NodeId,
+        addresses: &[(NodeId, Addresses)],
+    ) -> Result<Vec<(NodeId, Addresses)>, DriverError> {
+        let found = |(peer, at): &(NodeId, Addresses)| {
+            let kafka = self.local.peer_address(node, *peer, at.kafka)?;
+            let raft = self.local.peer_address(node, *peer, at.raft)?;
+            Ok((*peer, Addresses { kafka, raft }))
+        };
+        addresses.iter().map(found).collect()
     }
 
     fn write_config(&self, node: NodeId, config: &Value) -> Result<PathBuf, DriverError> {
@@ -214,10 +238,11 @@ impl Driver for TestbedDriver {
     }
 
     fn supports(&self, fault: FaultKind) -> Result<(), String> {
-        if fault == FaultKind::Pause && self.local.context().guard.is_none() {
-            return Err("there is no guard that would end it after a crash".to_owned());
-        }
-        Ok(())
+        self.local.supports(fault)
+    }
+
+    fn local(&self) -> Option<&LocalProcesses> {
+        Some(&self.local)
     }
 
     fn can_move_ports(&self) -> bool {
@@ -247,7 +272,8 @@ impl Driver for TestbedDriver {
         for (node, at) in addresses.iter().copied() {
             let data_dir = self.make_data_dir(node)?;
             let options = &self.options;
-            let config = node_file(node, data_dir, &addresses, &options.bugs, &options.settings)
+            let peers = self.peers_of(node, &addresses)?;
+            let config = node_file(node, data_dir, &peers, &options.bugs, &options.settings)
                 .map_err(|error| DriverError::Settings(error.to_string()))?;
             let file = self.write_config(node, &config)?;
             let mut args = options.args_prefix.clone();

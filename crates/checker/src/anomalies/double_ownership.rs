@@ -1,0 +1,73 @@
+//! # What it is
+//! Within one generation of a group, a topic-partition was assigned to two members.
+//!
+//! # Why it is bad
+//! Both process the same records at the same time, and both may commit.
+//!
+//! # How it is found
+//! Each assignment names the group's generation (or epoch). A case is a topic-partition with two different members in one
+//! generation. That a member which was cut off believes to own what another one was given in a *later* generation is
+//! normal: its commits are refused.
+//!
+//! # Contract
+//! A violation.
+//!
+//! # Source
+//! Ours; Kafka protocol guide, group membership; KIP-848.
+
+use super::{Entry, Found, Origin};
+use crate::context::Context;
+use crate::contract::Clause;
+use crate::observed::Assignment;
+use crate::tally::Tally;
+use std::collections::BTreeMap;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "double-ownership",
+    counted: ("partition with two owners", "partitions with two owners"),
+    title: "a partition was assigned to two members of a group",
+    origin: Origin::Perjury,
+    clause: Clause::GroupOwnership,
+    meaning: "Two members of a group were given one partition in the same generation.",
+    impact: "Records are processed twice at the same time, and commits overwrite each other.",
+    causes: &[
+        "two coordinators of one group at the same time",
+        "an assignor that assigns a partition twice",
+        "a member that keeps what a cooperative rebalance revoked",
+    ],
+    advice: "Look at the assignment that the coordinator handed out in this generation.",
+    legal_if: "",
+    run: Some(run),
+};
+
+fn run(ctx: &Context<'_>) -> Found {
+    let mut first: BTreeMap<(&str, i64, &str), &Assignment> = BTreeMap::new();
+    let mut tally = Tally::new(ctx.options.examples_max);
+    let mut found = std::collections::BTreeSet::new();
+    for assignment in &ctx.observed().assignments {
+        let Some(generation) = assignment.generation else { continue };
+        let at = (assignment.group.as_str(), generation, assignment.key.as_str());
+        let before = *first.entry(at).or_insert(assignment);
+        if before.member != assignment.member && found.insert(at) {
+            let row = u32::try_from(assignment.row).unwrap_or(u32::MAX);
+            tally.add(true, 0, row, (before, assignment, generation));
+        }
+    }
+    let (count, sound) = (tally.count, tally.sound);
+    let examples = tally.cases().into_iter().map(|(one, other, generation)| {
+        let (around, fault) = ctx.fault_around(other.row);
+        let text = format!(
+            "In generation {generation}{} {} was assigned to member {} ({}) and to member {} ({}){around}.",
+            super::of_group(&one.group),
+            one.key,
+            one.member,
+            ctx.op(one.row),
+            other.member,
+            ctx.op(other.row),
+        );
+        let mut example = ctx.note(Some(&one.key), None, [one.row, other.row], text);
+        example.fault = fault;
+        example
+    });
+    Found { count, sound, examples: examples.collect() }
+}

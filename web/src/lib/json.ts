@@ -1,0 +1,13 @@
+// Reading JSON of which nothing is promised: what is missing or of another kind reads as empty.
+
+import type { Json, JsonObject } from "../api/types";
+
+export const object = (v: Json | undefined): JsonObject =>
+  v !== null && typeof v === "object" && !Array.isArray(v) ? v : {};
+
+export const list = (v: Json | undefined): Json[] => (Array.isArray(v) ? v : []);
+
+export const text = (v: Json | undefined): string =>
+  typeof v === "string" ? v : typeof v === "number" ? String(v) : "";
+
+export const numbers = (v: Json | undefined): number[] => list(v).filter((n) => typeof n === "number");

@@ -1,0 +1,11 @@
+import "uplot/dist/uPlot.min.css";
+import "./fonts.css";
+import "./base.css";
+import "./list.css";
+import "./report.css";
+import "./charts.css";
+import "./operations.css";
+import "./pages.css";
+import "./campaigns.css";
+import "./proof.css";
+import "./print.css";
