@@ -1,6 +1,6 @@
 //! What a plan file says of a run, in the words of `perjury run`, and the resolved plan that follows from it.
 
-use crate::plan::RunPlan;
+use crate::plan::{ClusterPlan, RunPlan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -140,6 +140,7 @@ impl Settings {
     /// # Errors
     /// One sentence that names the setting.
     pub fn resolve(&self, name: &str, seed: u64) -> Result<RunPlan, String> {
+        let driver = self.cluster.as_deref().unwrap_or("testbed");
         let nodes = self.nodes.unwrap_or(3);
         let factor = self.replication_factor.unwrap_or(i32::try_from(nodes.min(3)).unwrap_or(3));
         let acks = self.acks.clone().unwrap_or_else(|| "all".into());
@@ -151,9 +152,9 @@ impl Settings {
         let mut plan = json!({
             "name": name,
             "cluster": {
-                "driver": self.cluster.as_deref().unwrap_or("testbed"),
+                "driver": driver,
                 "nodes": nodes,
-                "formation_limit_ms": ms(&self.formation_time_limit, 30_000)?,
+                "formation_limit_ms": ms(&self.formation_time_limit, ClusterPlan::formation_limit_ms(driver))?,
             },
             "seed": seed,
             "workload": self.workload.as_deref().unwrap_or("queue"),
