@@ -301,7 +301,6 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
             topic: args.cluster.topic(args.workload.as_str()),
-            ..TopicSettings::default()
         },
         client: ClientSettings {
             acks: args.client.acks,
