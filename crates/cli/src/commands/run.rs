@@ -1,6 +1,7 @@
 //! `perjury run`: form a cluster, break it while clients write and read, and judge what it promised.
 
 use super::check::Judging;
+use super::faults::FaultArgs;
 use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
@@ -12,7 +13,6 @@ use perjury_store::Store;
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
-use super::faults::FaultArgs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
