@@ -12,7 +12,9 @@ impl Cleaner {
         match &mut event.value {
             Payload::Mops(mops) => mops.iter_mut().for_each(|mop| redact_mop(d, mop)),
             Payload::Keys(keys) => keys.iter_mut().for_each(|key| *key = d.key_of(key)),
-            Payload::Json(value) if event.process.is_none_or(Process::is_client) => {
+            Payload::Json(value)
+                if d.is_general && event.process.is_none_or(Process::is_client) =>
+            {
                 operation(d, value);
             }
             Payload::Json(value) => self.json(value),

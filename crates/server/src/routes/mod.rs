@@ -3,6 +3,7 @@
 pub(crate) mod campaigns;
 pub(crate) mod docs;
 pub(crate) mod events;
+pub(crate) mod evidence;
 pub(crate) mod files;
 pub(crate) mod glossary;
 pub(crate) mod health;
