@@ -1,5 +1,6 @@
 //! What becomes of a run whose writer is gone.
 
+use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::judge::{JudgeError, judge_file, with_reason};
 use chrono::Utc;
 use perjury_checker::Options;
@@ -48,7 +49,8 @@ pub fn salvage(dir: &RunDir, options: &Options, why: &str) -> Result<Ending, Sal
         return Ok(Ending { complete: false, verdict: None, problem: Some(why) });
     }
     match judge_file(&dir.history_path(), options) {
-        Ok((_, report)) => {
+        Ok((history, report)) => {
+            keep_first_screen(dir, &history, &report, LONG_HISTORY_BYTES);
             let report = with_reason(report, "interrupted", &why);
             dir.write_report(&report)?;
             dir.mark_interrupted(Utc::now(), &why)?;

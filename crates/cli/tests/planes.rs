@@ -40,13 +40,15 @@ fn a_lost_acknowledgement_makes_a_duplicate_unless_the_producer_is_idempotent() 
     let idempotent = broken_by("drop-response", "3", &lossy);
     assert_eq!(idempotent.code, 0, "{}\n{:#}", idempotent.said, idempotent.report);
     assert!(!idempotent.anomalies().contains(&"duplicate"), "{:?}", idempotent.anomalies());
-    let plain = broken_by("drop-response", "3", &[&lossy[..], &["--idempotence", "false"]].concat());
+    let plain =
+        broken_by("drop-response", "3", &[&lossy[..], &["--idempotence", "false"]].concat());
     assert!(plain.anomalies().contains(&"duplicate"), "{}\n{:#}", plain.said, plain.report);
 }
 
 #[test]
 fn a_forged_acknowledgement_is_a_lost_write() {
-    let ran = broken_by("forge-response", "4", &["--fault-set", "frames=5", "--idempotence", "false"]);
+    let ran =
+        broken_by("forge-response", "4", &["--fault-set", "frames=5", "--idempotence", "false"]);
     assert_eq!(ran.code, 1, "{}\n{:#}", ran.said, ran.report);
     assert!(ran.violations().contains(&"lost-write"), "{:?}", ran.anomalies());
 }

@@ -6,6 +6,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use perjury_campaign::ShelfError;
+use perjury_evidence::EvidenceError;
 use perjury_store::{BadId, IndexError, StoreError};
 use serde_json::json;
 use std::any::Any;
@@ -225,6 +226,23 @@ impl From<ShelfError> for ApiError {
                 ApiError::not_found(e.to_string(), "The list of campaigns is at /api/v1/campaigns.")
             }
             ShelfError::Full(_) => ApiError::conflict(e.to_string(), "Cancel a campaign, or wait."),
+            other => ApiError::internal(other.to_string()),
+        }
+    }
+}
+
+impl From<EvidenceError> for ApiError {
+    fn from(e: EvidenceError) -> ApiError {
+        match e {
+            EvidenceError::Store(e) => e.into(),
+            EvidenceError::NoHistory(_)
+            | EvidenceError::NoSuchAnomaly { .. }
+            | EvidenceError::VerdictChanged { .. }
+            | EvidenceError::TooLarge { .. }
+            | EvidenceError::History(_) => {
+                ApiError::unprocessable(e.to_string(), "The run's page lists its anomalies.")
+            }
+            EvidenceError::PageBroken => ApiError::busy(e.to_string()),
             other => ApiError::internal(other.to_string()),
         }
     }

@@ -19,7 +19,8 @@ const HEADER_BYTES_MAX: u64 = 4 << 20;
 const FILES_MAX: usize = 1000;
 
 /// The files at the top of a run directory that may be taken away.
-const TOP_FILES: [&str; 4] = ["history.jsonl", "report.json", "plan.json", "status.json"];
+const TOP_FILES: [&str; 5] =
+    ["history.jsonl", "report.json", "plan.json", "status.json", "first-screen.json"];
 
 /// One run's directory. Holding it reserves nothing: the writer of a run is known by `status.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,27 @@ impl RunDir {
         self.write_json(&path, &perjury_secrets::clean(plan))
     }
 
+    /// Writes `first-screen.json` in one step: what a page shows first of a history that is long to read.
+    ///
+    /// # Errors
+    /// As [`RunDir::write_report`].
+    pub fn write_first_screen(&self, view: &impl Serialize) -> Result<(), StoreError> {
+        let path = self.path.join("first-screen.json");
+        let bytes = serde_json::to_vec(view)
+            .map_err(|source| StoreError::Json { path: path.clone(), source })?;
+        atomic::write(&path, &bytes)
+    }
+
+    /// What a page shows first of the history as it is on disk now; `None` when nothing was kept, or of another history.
+    ///
+    /// # Errors
+    /// As [`RunDir::status`].
+    pub fn first_screen(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        let kept: Option<serde_json::Value> = self.read_json("first-screen.json")?;
+        let bytes = self.file("history.jsonl")?.and_then(|p| fs::metadata(p).ok()).map(|m| m.len());
+        Ok(kept.filter(|k| bytes.is_some() && k["history_bytes"].as_u64() == bytes))
+    }
+
     /// Says that this process writes the run from now on.
     ///
     /// # Errors
@@ -183,7 +205,7 @@ impl RunDir {
         Ok(header.filter(|h| h.get("perjury").is_some_and(|p| p == "history")))
     }
 
-    /// The path of a file that may be taken away, given by its path inside the run: one of the four files at the top, or
+    /// The path of a file that may be taken away, given by its path inside the run: one of the files at the top, or
     /// a plain file directly in a node's directory. `None` when there is no such regular file; symbolic links are not
     /// followed.
     ///

@@ -2,8 +2,10 @@
 
 pub(crate) mod campaign;
 pub(crate) mod check;
+pub(crate) mod cluster;
 pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod faults;
 pub(crate) mod generate;
@@ -13,8 +15,8 @@ pub(crate) mod serve;
 pub(crate) mod shrink;
 pub(crate) mod store;
 pub(crate) mod testbed;
-pub(crate) mod token;
 pub(crate) mod ticket;
+pub(crate) mod token;
 pub(crate) mod verify;
 
 use std::process::ExitCode;

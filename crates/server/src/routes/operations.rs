@@ -6,11 +6,13 @@ use crate::routes::params::{Asked, InRun, commas, given};
 use axum::Json;
 use axum::extract::State;
 use perjury_history::{History, Kind, Process};
+use perjury_store::RunDir;
 use perjury_view::filter::{Ended, Filter, Who, search};
 use perjury_view::log::{LogView, log as build_log};
 use perjury_view::operation::{Op, OperationView};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const LIMIT_DEFAULT: usize = 50;
@@ -65,13 +67,43 @@ pub(crate) async fn operations(
     State(state): State<AppState>,
     InRun(run): InRun,
     Asked(query): Asked<OperationsQuery>,
-) -> Result<Json<OperationsAnswer>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
+    if let Some(indices) = given(query.index.clone()) {
+        let (dir, wanted) = (run.clone(), indices);
+        let kept = tokio::task::spawn_blocking(move || kept(&dir, &wanted)).await??;
+        if let Some(answer) = kept {
+            return Ok(Json(answer));
+        }
+    }
     let history = state.histories.get(&run).await?;
-    let answer = tokio::task::spawn_blocking(move || match given(query.index.clone()) {
-        Some(indices) => by_index(&history, &indices),
-        None => by_search(&history, query),
+    let answer = tokio::task::spawn_blocking(move || {
+        let answer = match given(query.index.clone()) {
+            Some(indices) => by_index(&history, &indices),
+            None => by_search(&history, query),
+        }?;
+        serde_json::to_value(answer).map_err(|e| ApiError::internal(e.to_string()))
     });
     Ok(Json(answer.await??))
+}
+
+/// The operations of these indices, if all of them were kept for the first screen of a long history.
+fn kept(run: &RunDir, indices: &str) -> Result<Option<Value>, ApiError> {
+    let Some(mut kept) = run.first_screen()? else { return Ok(None) };
+    let Value::Array(all) = kept["operations"].take() else { return Ok(None) };
+    let at = |op: &Value, row: &str| op[row]["index"].as_u64();
+    let mut found: BTreeMap<usize, Value> = BTreeMap::new();
+    for text in commas(Some(indices)).take(INDICES_MAX) {
+        let Ok(index) = text.parse::<u64>() else { return Ok(None) };
+        let place = all
+            .iter()
+            .position(|op| at(op, "invoke") == Some(index) || at(op, "complete") == Some(index));
+        let Some(place) = place else { return Ok(None) };
+        found.insert(place, all[place].clone());
+    }
+    let operations: Vec<Value> = found.into_values().collect();
+    Ok(Some(
+        json!({"total": operations.len(), "operations": operations, "before": 0, "next": null}),
+    ))
 }
 
 fn by_index(history: &History, indices: &str) -> Result<OperationsAnswer, ApiError> {

@@ -6,7 +6,7 @@ use crate::routes::params::{Asked, InRun};
 use axum::Json;
 use axum::extract::State;
 use perjury_store::{FileEntry, RunSummary};
-use perjury_view::timeline::{Timeline, timeline as build};
+use perjury_view::timeline::timeline as build;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -65,10 +65,20 @@ pub(crate) async fn timeline(
     State(state): State<AppState>,
     InRun(run): InRun,
     Asked(query): Asked<TimelineQuery>,
-) -> Result<Json<Timeline>, ApiError> {
-    let history = state.histories.get(&run).await?;
+) -> Result<Json<Value>, ApiError> {
     let points = query.points.unwrap_or(POINTS_DEFAULT).min(POINTS_MAX);
-    let built =
-        tokio::task::spawn_blocking(move || build(&history, query.from, query.to, points)).await?;
+    // The whole run at the usual density is what a page asks first.
+    if query.from.is_none() && query.to.is_none() && points <= POINTS_DEFAULT {
+        let dir = run.clone();
+        let kept = tokio::task::spawn_blocking(move || dir.first_screen()).await??;
+        if let Some(mut kept) = kept {
+            return Ok(Json(kept["timeline"].take()));
+        }
+    }
+    let history = state.histories.get(&run).await?;
+    let built = tokio::task::spawn_blocking(move || {
+        serde_json::to_value(build(&history, query.from, query.to, points))
+    });
+    let built = built.await?.map_err(|e| ApiError::internal(e.to_string()))?;
     Ok(Json(built))
 }

@@ -26,9 +26,13 @@ async fn what_is_handed_out_is_saved_and_verified() {
 #[tokio::test]
 async fn what_cannot_be_had_says_what_to_ask_for() {
     let served = Served::with_runs();
-    for part in ["/evidence?redact=names", "/evidence?anomaly=G2", "/markdown?flavor=trac"] {
+    for (part, status) in [
+        ("/evidence?redact=names", StatusCode::BAD_REQUEST),
+        ("/report.html?anomaly=G2", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/markdown?flavor=trac", StatusCode::BAD_REQUEST),
+    ] {
         let answer = served.get(&format!("{RUN}{part}")).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{part}");
+        assert_eq!(answer.status, status, "{part}");
         answer.error();
     }
     for (flavor, begin) in [("github", "## "), ("jira", "h2. ")] {

@@ -103,9 +103,9 @@ fn rows() -> Vec<Row> {
         read_run("/log", 200, "?key=orders-2"),
         read_run("/logs", 200, ""),
         read_run("/events", 200, ""),
-        read_run("/evidence", 200, "?redact=values"),
-        read_run("/report.html", 200, ""),
-        read_run("/markdown", 200, "?flavor=jira"),
+        read_run("/evidence", 422, "?anomaly=nothing"),
+        read_run("/report.html", 422, "?anomaly=nothing"),
+        read_run("/markdown", 200, ""),
         row("get", files, "/api/v1/runs/lost/20261123T120431.207Z/files/report.json", READ, 200)
             .elsewhere("/api/v1/runs/lost/20261123T120431.207Z/files/..%2f..%2fsecret", 404),
         row("post", replay, ask_replay, RUNS, 422).elsewhere("/api/v1/runs/..%2f../x/replay", 400),
