@@ -24,6 +24,9 @@ impl Cleaner {
             *code = self.text(code);
             *message = self.text(message);
         }
+        if let Some(derived) = event.ext.get_mut(DERIVED) {
+            pairs(d, derived);
+        }
         let mut ext = Value::Object(std::mem::take(&mut event.ext));
         self.json(&mut ext);
         if let Value::Object(ext) = ext {
@@ -37,6 +40,21 @@ impl Cleaner {
         let Ok(mut value) = serde_json::to_value(header) else { return header.clone() };
         self.json(&mut value);
         serde_json::from_value(value).unwrap_or_else(|_| header.clone())
+    }
+}
+
+/// Which records a transaction made of which: `[key, value, key, value]` for each.
+const DERIVED: &str = "derived";
+
+/// Lists in which keys and values take turns.
+fn pairs(d: &Dictionary, lists: &mut Value) {
+    for list in lists.as_array_mut().into_iter().flatten() {
+        for pair in list.as_array_mut().into_iter().flat_map(|l| l.chunks_mut(2)) {
+            if let [key, value] = pair {
+                json_key(d, key);
+                operation(d, value);
+            }
+        }
     }
 }
 
