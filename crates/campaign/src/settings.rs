@@ -140,6 +140,28 @@ impl Settings {
     /// # Errors
     /// One sentence that names the setting.
     pub fn resolve(&self, name: &str, seed: u64) -> Result<RunPlan, String> {
+        let mut plan = self.base(name, seed)?;
+        let mut extra = self.plan.clone().unwrap_or_default();
+        merge(&mut plan, Value::Object(self.of_driver()));
+        merge(&mut plan, Value::Object(extra.clone()));
+        let mut resolved: RunPlan =
+            serde_json::from_value(plan).map_err(|e| format!("the settings make no plan: {e}"))?;
+        if !extra.contains_key("schedule") {
+            resolved.worker.schedule_faults();
+        }
+        merge_maps(&mut extra, self.of_driver());
+        let read = serde_json::to_value(&resolved).map_err(|e| e.to_string())?;
+        if let Some(path) = unread(&Value::Object(extra), &read, String::new()) {
+            return Err(format!(
+                "a run's plan has no field {path:?}; the fields are those of plan.json"
+            ));
+        }
+        resolved.validate()?;
+        Ok(resolved)
+    }
+
+    /// What every driver and workload knows, in the shape of `plan.json`.
+    fn base(&self, name: &str, seed: u64) -> Result<Value, String> {
         let nodes = self.nodes.unwrap_or(3);
         let factor = self.replication_factor.unwrap_or(i32::try_from(nodes.min(3)).unwrap_or(3));
         let acks = self.acks.clone().unwrap_or_else(|| "all".into());
@@ -148,7 +170,7 @@ impl Settings {
             |span: &Option<Span>, default: u64| span.as_ref().map_or(Ok(default), Span::millis);
         let concurrency = self.concurrency.as_ref().map_or(Ok(16), |c| c.count(nodes))?;
         let targets = ["leader", "all", "leader", "follower"].map(str::to_owned).to_vec();
-        let mut plan = json!({
+        Ok(json!({
             "name": name,
             "cluster": {
                 "driver": self.cluster.as_deref().unwrap_or("testbed"),
@@ -184,24 +206,7 @@ impl Settings {
             "nemesis_interval_ms": ms(&self.nemesis_interval, 3_000)?,
             "fault_duration_ms": ms(&self.fault_duration, 2_500)?,
             "schedule": [],
-        });
-        let mut extra = self.plan.clone().unwrap_or_default();
-        merge(&mut plan, Value::Object(self.of_driver()));
-        merge(&mut plan, Value::Object(extra.clone()));
-        let mut resolved: RunPlan =
-            serde_json::from_value(plan).map_err(|e| format!("the settings make no plan: {e}"))?;
-        if !extra.contains_key("schedule") {
-            resolved.worker.schedule_faults();
-        }
-        merge_maps(&mut extra, self.of_driver());
-        let read = serde_json::to_value(&resolved).map_err(|e| e.to_string())?;
-        if let Some(path) = unread(&Value::Object(extra), &read, String::new()) {
-            return Err(format!(
-                "a run's plan has no field {path:?}; the fields are those of plan.json"
-            ));
-        }
-        resolved.validate()?;
-        Ok(resolved)
+        }))
     }
 
     /// Fields of the cluster that only some drivers know.

@@ -49,7 +49,7 @@ impl<'a> Search<'a> {
     /// The rows of the smallest history that was found, ascending.
     pub(super) fn run(&mut self) -> Vec<usize> {
         let mut kept = self.neighbourhood();
-        let steps = match self.case.is_general {
+        let steps = match self.case.needs_all {
             true => &[Likeness::Same][..],
             false => &[Likeness::Same, Likeness::Value, Likeness::Name][..],
         };

@@ -46,13 +46,19 @@ pub(crate) struct FaultArgs {
 
 impl FaultArgs {
     /// Where the nodes have to live for these faults, and where they are asked to.
-    pub(crate) fn placement(&self, nemesis: &[FaultKind]) -> Placement {
+    ///
+    /// Nodes of chronik-server have a network each wherever root allows it: some of their ports follow from their
+    /// numbers, and would keep a second cluster off the host.
+    pub(crate) fn placement(&self, driver: &str, nemesis: &[FaultKind]) -> Placement {
         let kinds: Vec<Kind> = nemesis.iter().filter_map(|fault| fault.kind()).collect();
         // Asking tries it out, so it is asked only where it matters.
         let split = !Placement::for_faults(&kinds, true).namespaces;
         let root = self.network == Network::Auto && !split && namespaces().is_ok();
         let mut placement = Placement::for_faults(&kinds, root);
         match self.network {
+            Network::Auto if driver == "chronik" && !placement.proxy => {
+                placement.namespaces = placement.namespaces || namespaces().is_ok();
+            }
             Network::Auto => {}
             Network::Host => (placement.namespaces, placement.proxy) = (false, false),
             Network::Namespaces => (placement.namespaces, placement.proxy) = (true, false),

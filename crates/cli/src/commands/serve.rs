@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `perjury serve`.
 #[derive(clap::Args)]
@@ -33,8 +34,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             eprintln!("no token exists: whoever reaches this address may do everything; `perjury token create` changes that");
         }
         let stop = async {
-            // Without a signal handler Ctrl-C ends the process all the same, only less gently.
-            let _ = tokio::signal::ctrl_c().await;
+            let mut terminated = signal(SignalKind::terminate()).ok();
+            let terminated = async {
+                match &mut terminated {
+                    Some(signal) => signal.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Without a signal handler a signal ends the process all the same, only less gently.
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated => {}
+            }
         };
         server.run(stop).await?;
         Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use perjury_store::{StoreError, write_whole};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -65,7 +65,9 @@ pub struct NewToken {
     pub info: TokenInfo,
 }
 
-type Cached = (Option<SystemTime>, Vec<TokenInfo>);
+/// What tells one content of the file from another: each is written to a new file, which is renamed.
+type Stamp = (SystemTime, u64);
+type Cached = (Option<Stamp>, Vec<TokenInfo>);
 
 /// The tokens of a store. The file is read again when it changed, so that `perjury token` works on a running server.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`] when the file is there and cannot be read.
     pub fn list(&self) -> Result<Vec<TokenInfo>, TokenError> {
-        let changed = fs::metadata(&self.path).and_then(|m| m.modified()).ok();
+        let changed = fs::metadata(&self.path).and_then(|m| Ok((m.modified()?, m.ino()))).ok();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, tokens)) = cache.as_ref()
             && *at == changed

@@ -65,9 +65,9 @@ pub(crate) async fn upload(
             "Give letters, digits, dots, underscores and dashes: ?name=my-history.",
         )
     })?;
+    let scratch = receive(state.store.root(), body).await?;
     // One at a time: a large history takes a gigabyte while it is checked.
     let _turn = state.uploads.lock().await;
-    let scratch = receive(state.store.root(), body).await?;
     let store = Arc::clone(&state.store);
     let checked = tokio::task::spawn_blocking(move || keep(&store, &name, &scratch)).await??;
     let (id, verdict) = checked;

@@ -76,7 +76,7 @@ impl Bug {
         }
     }
 
-    /// Of the bugs in logs and replication; the last one for all others.
+    /// Of the bugs in replication.
     const fn log_facts(self) -> Facts {
         match self {
             Self::AckBeforeReplication => facts(
@@ -133,6 +133,13 @@ impl Bug {
                 &["queue"],
                 &[],
             ),
+            _ => self.storage_facts(),
+        }
+    }
+
+    /// Of the other bugs in logs; the last one for all others.
+    const fn storage_facts(self) -> Facts {
+        match self {
             Self::StaleLeader => facts(
                 "a deposed leader goes on serving reads",
                 "Raft's reads without a quorum (section 8 of the Raft paper), for Kafka the zombie leader of KIP-320",

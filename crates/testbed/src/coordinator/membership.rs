@@ -66,11 +66,19 @@ pub(crate) struct MemberRecord {
 /// A group as the log has it: written when a generation becomes stable or the group empty.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct GroupRecord {
-    pub(crate) generation: i32,
+    generation: i32,
     protocol_type: String,
     protocol: String,
     leader: String,
     members: Vec<MemberRecord>,
+}
+
+#[cfg(test)]
+impl GroupRecord {
+    /// An empty group after so many generations.
+    pub(crate) fn of_generation(generation: i32) -> Self {
+        Self { generation, ..Self::default() }
+    }
 }
 
 #[derive(Debug)]

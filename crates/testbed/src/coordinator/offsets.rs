@@ -198,7 +198,7 @@ mod tests {
         let mut shard = GroupShard::default();
         shard.commit(vec![(key(), commit(5))], &on);
         for (generation, expected) in [(1, 5), (2, 6)] {
-            let record = GroupRecord { generation, ..GroupRecord::default() };
+            let record = GroupRecord::of_generation(generation);
             shard.groups.insert("group".to_owned(), Group::from_record(record));
             assert_eq!(shard.committed(&key(), &on).map(|c| c.offset), Some(expected));
         }

@@ -228,7 +228,10 @@ impl Coordinators {
             if again && epoch < next.epoch {
                 return Ok(Init::Ready((next.producer_id, next.epoch), shard.end()?));
             }
-            if epoch != next.epoch && !self.switches.ignore_fencing() {
+            // The epoch before is that of a producer whose own transaction was just aborted here,
+            // because it asked for a new epoch with the transaction open, or was too slow.
+            let own = epoch == next.epoch || epoch == next.previous_epoch;
+            if !own && !self.switches.ignore_fencing() {
                 return Err(ResponseError::ProducerFenced);
             }
         }

@@ -26,9 +26,9 @@ pub(crate) struct Policy {
 
 /// Whether a record carries a value or tombstone of its key: not in a marker, not aborted.
 fn counts(header: &BatchHeader, record: &RecordView<'_>, transactions: &TransactionIndex) -> bool {
-    !header.is_control()
-        && !(header.is_transactional()
-            && transactions.is_aborted(header.producer_id, record.offset))
+    let aborted =
+        header.is_transactional() && transactions.is_aborted(header.producer_id, record.offset);
+    !header.is_control() && !aborted
 }
 
 /// Rewrites segments that nothing is appended to any more and that are wholly decided. Returns

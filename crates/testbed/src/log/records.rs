@@ -209,10 +209,9 @@ mod tests {
         assert_eq!((header.last_offset(), header.max_timestamp), (12, 77));
         assert!(header.is_transactional() && !header.is_control());
         let found: Vec<_> = records(&bytes).iter().map(|r| (r.offset, r.key, r.value)).collect();
-        let (a, b): (&[u8], &[u8]) = (b"a", b"b");
-        let expected: Vec<(i64, Option<&[u8]>, Option<&[u8]>)> =
-            vec![(10, Some(a), Some(b"1")), (11, Some(b), None), (12, Some(a), Some(b"2"))];
-        assert_eq!(found, expected);
+        let (a, b) = (Some(&b"a"[..]), Some(&b"b"[..]));
+        let (one, two) = (Some(&b"1"[..]), Some(&b"2"[..]));
+        assert_eq!(found, [(10, a, one), (11, b, None), (12, a, two)]);
     }
 
     #[test]

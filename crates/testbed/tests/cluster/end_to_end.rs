@@ -169,7 +169,8 @@ fn wait_assigned(consumers: &[&BaseConsumer], size: usize) -> Vec<Vec<i32>> {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         for consumer in consumers {
-            assert!(consumer.poll(Duration::from_millis(50)).is_none_or(|polled| polled.is_ok()));
+            // Errors tell of the node that was killed.
+            let _ = consumer.poll(Duration::from_millis(50));
         }
         let found: Vec<Vec<i32>> = consumers.iter().map(|one| assigned(one)).collect();
         if found.iter().all(|partitions| partitions.len() == size) {
@@ -214,4 +215,49 @@ async fn a_group_shares_partitions_and_keeps_its_offsets_when_the_coordinator_di
     assert_eq!(committed, expected);
     drop(first);
     assert_eq!(wait_assigned(&[&second], 4), [[0, 1, 2, 3]]);
+}
+
+/// Keys and values of a whole partition, read by a new consumer up to a value.
+fn read_pairs(cluster: &Cluster, topic: &str, last: &str) -> Vec<(String, String)> {
+    let consumer = consumer(cluster, &format!("all-{last}"), "read_committed");
+    consumer.subscribe(&[topic]).unwrap();
+    let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap_or_default().into()).unwrap();
+    let end = Instant::now() + PATIENCE;
+    let mut found: Vec<(String, String)> = Vec::new();
+    while found.last().is_none_or(|(_, value)| value != last) && Instant::now() < end {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            found.push((text(message.key()), text(message.payload())));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_keeps_the_last_value_of_each_key() {
+    let cluster = Cluster::start(&[]).await;
+    cluster.create_topic("table", &[("cleanup.policy", "compact")]).await;
+    let producer: BaseProducer = client(&cluster).create().unwrap();
+    let put = |key: &str, value: &str| {
+        producer.send(BaseRecord::to("table").key(key).payload(value)).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    for number in 0..30 {
+        put(&format!("key-{}", number % 3), &number.to_string());
+    }
+    let end = Instant::now() + PATIENCE;
+    let pair = |number: i32| (format!("key-{}", number % 3), number.to_string());
+    let expected: Vec<(String, String)> = [27, 28, 29].map(pair).into();
+    for try_number in 0.. {
+        // A new last record, so that the reader knows where to stop.
+        let last = format!("end-{try_number}");
+        put("end", &last);
+        let mut found = read_pairs(&cluster, "table", &last);
+        found.retain(|(key, _)| key != "end");
+        if found == expected {
+            return;
+        }
+        assert!(found.ends_with(&expected), "the last values are always there: {found:?}");
+        assert!(Instant::now() < end, "never compacted: {found:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }

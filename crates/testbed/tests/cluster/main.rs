@@ -15,5 +15,6 @@ mod fencing;
 mod formation;
 mod idempotence;
 mod startup;
+mod storm;
 mod support;
 mod transactions;

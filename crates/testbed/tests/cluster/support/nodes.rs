@@ -179,6 +179,15 @@ impl Cluster {
         .await;
     }
 
+    /// The controller as one node sees it.
+    pub(crate) async fn controller(&self, id: u32) -> u32 {
+        eventually("a controller", || async {
+            let metadata = self.metadata(id, None).await.ok()?;
+            u32::try_from(metadata.controller_id.0).ok()
+        })
+        .await
+    }
+
     /// Partition 0 of a topic as one node sees it now.
     pub(crate) async fn view_from(&self, id: u32, topic: &str) -> Option<View> {
         let metadata = self.metadata(id, Some(topic)).await.ok()?;

@@ -65,8 +65,11 @@ impl Cluster {
 
     /// A client of a key's coordinator.
     pub(crate) async fn coordinator_client(&self, key: &str, what: Coordinated) -> Client {
-        let id = self.coordinator(key, what).await;
-        self.client(id).await.unwrap()
+        eventually("a coordinator that lives", || async {
+            let id = self.coordinator(key, what).await;
+            self.client(id).await.ok()
+        })
+        .await
     }
 
     /// Makes a producer the only one with its transactional id.
