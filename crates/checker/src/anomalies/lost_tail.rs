@@ -1,14 +1,17 @@
 //! # What it is
 //! A record that was acknowledged before the final read began is missing, although the final read reached the end of the
-//! log, and that end lies at or below the record's offset.
+//! log: that end lies at or below the record's offset, or the acknowledgement named no offset and other records stand at
+//! every offset up to that end.
 //!
 //! # Why it is bad
 //! It is a lost write that `lost-write` cannot see: nothing was read beyond it.
 //!
 //! # How it is found
 //! Only if the history has a final read phase that completed. For each key whose target the final read reached: every
-//! value whose ok send completed before the phase began, whose acknowledged offset is at or above the offset reached, and
-//! that no ok operation ever read. Values that are lost writes already are not counted again.
+//! value whose ok send completed before the phase began, that no ok operation ever read, and whose acknowledged offset is at
+//! or above the offset reached. A value without an offset counts if every offset from 0 to the one reached was read: one
+//! that nobody read, such as that of a control record, might be its place. Values that are lost writes already are not
+//! counted again.
 //!
 //! # Contract
 //! As for `lost-write`: a violation with acks=all and unclean leader election off; allowed with weaker acks.
@@ -42,23 +45,38 @@ pub(super) const ENTRY: Entry = Entry {
     run: Some(run),
 };
 
-/// Whether the value is one, and if so whether the case is sound.
+/// Whether the value is one, and if so whether the case is sound. `read_whole` keeps whether every offset of the key was
+/// read, once that was asked.
 fn missing(
     ctx: &Context<'_>,
     key: &KeyIndex,
     slot: Slot,
     begin: usize,
     reached: i64,
+    read_whole: &mut Option<bool>,
 ) -> Option<bool> {
     if key.first_read(slot).is_some() || key.was_polled(slot) {
         return None;
     }
     let writer = key.writer(slot).filter(|w| *w < begin)?;
-    let offset = key.offset_at(key.first_and_last(slot)?.0);
-    if offset < reached || ctx.history.kind(writer) != Kind::Ok {
+    let beyond_the_end = match key.first_and_last(slot) {
+        Some((first, _)) => key.offset_at(first) >= reached,
+        None => *read_whole.get_or_insert_with(|| was_read_whole(key, reached)),
+    };
+    if !beyond_the_end || ctx.history.kind(writer) != Kind::Ok {
         return None;
     }
     Some(ctx.promises.durable(ctx.acks(writer)) && !key.was_sent_again(slot))
+}
+
+/// Whether a record was read at every offset from 0 up to `end`.
+fn was_read_whole(key: &KeyIndex, end: i64) -> bool {
+    let count = key.index_from(end);
+    i64::from(count) == end
+        && (0..count).all(|place| {
+            let read = |slot: &Slot| key.first_read(*slot).is_some();
+            read(&key.picked_at(place)) || key.values_at(place).iter().any(read)
+        })
 }
 
 fn run(ctx: &Context<'_>) -> Found {
@@ -91,8 +109,9 @@ pub(crate) fn lost_tails(ctx: &Context<'_>) -> Vec<(KeyId, Slot, i64, bool)> {
         if reached < target {
             continue;
         }
+        let mut whole = None;
         for slot in key.slots() {
-            if let Some(sound) = missing(ctx, key, slot, read.begin, *reached)
+            if let Some(sound) = missing(ctx, key, slot, read.begin, *reached, &mut whole)
                 && !lost.contains(&(id, slot))
             {
                 all.push((id, slot, *reached, sound));
@@ -107,9 +126,13 @@ fn example(ctx: &Context<'_>, id: KeyId, slot: Slot, reached: i64) -> Example {
     let writer = key.writer(slot).unwrap_or_default();
     let offset = key.first_and_last(slot).map(|(first, _)| key.offset_at(first));
     let (around, fault) = ctx.fault_near(writer);
+    let elsewhere = match offset {
+        Some(_) => "",
+        None => " and other records at every offset before it",
+    };
     let text = format!(
         "{} was acknowledged by {}{around}; the final read, which began later, found the end of the log at offset \
-         {reached}; no operation ever read it.",
+         {reached}{elsewhere}; no operation ever read it.",
         crate::words::capital(&ctx.placed(id, slot, offset)),
         ctx.op(writer),
     );
