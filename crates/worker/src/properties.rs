@@ -240,15 +240,12 @@ fn translate(given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String
 
 /// Asks librdkafka whether it has a property.
 fn known(name: &str) -> Result<(), PropertyError> {
-    let has = |name: &str| {
-        ClientConfig::new().create_native_config().is_ok_and(|config| config.get(name).is_ok())
-    };
-    if name.starts_with("ssl.") || has(name) {
-        // A library without TLS knows no name that begins so; that is told apart by what needs TLS.
-        let ssl = COMMON.contains(&name) || SSL.contains(&name) || has(name);
-        if ssl {
-            return Ok(());
-        }
+    // Setting tells names apart that asking does not: a property without a default cannot be asked for.
+    let tried = ClientConfig::new().set(name, "1").create_native_config();
+    let unknown =
+        tried.is_err_and(|error| error.to_string().contains("No such configuration property"));
+    if !unknown || COMMON.contains(&name) || SSL.contains(&name) {
+        return Ok(());
     }
     let distance = |known: &&str| strsim::damerau_levenshtein(known, name);
     let java = RENAMED.iter().map(|(java, _)| *java);
