@@ -222,6 +222,14 @@ test("errors say what to change", async ({ page }) => {
   await page.screenshot({ path: `${SHOTS}/not-found.png` });
 });
 
+test("a page that meets data of another shape says so instead of staying blank", async ({ page }) => {
+  await mock(page, { "/compare": json({ a: RUNS[0], b: RUNS[1] }) });
+  await page.goto("/compare?a=a/1&b=b/2");
+  await expect(page.getByRole("alert")).toContainText("This page failed");
+  await expect(page.getByRole("alert")).toContainText("of the same version");
+  await expectAccessibleInBoth(page);
+});
+
 test("the pages fit a narrow screen", async ({ page }) => {
   await mock(page);
   await page.setViewportSize({ width: 400, height: 800 });

@@ -2,12 +2,6 @@
 
 import { expect, type Page, test } from "@playwright/test";
 import { complaints, expectAccessible, expectNoOverflow, SHOTS } from "./support/page";
-import { json, SESSION, GLOSSARY } from "./support/mock";
-
-test.beforeEach(async ({ page }) => {
-  await page.route("**/api/v1/session", json(SESSION));
-  await page.route("**/api/v1/glossary", json(GLOSSARY));
-});
 
 interface ListedRun {
   id: string;

@@ -6,6 +6,7 @@ import { render } from "preact";
 import { embedded, sourceOf } from "./api/embedded";
 import { standAlone } from "./api/client";
 import { listen } from "./lib/state";
+import { Boundary } from "./components/boundary";
 import { Frame } from "./components/frame";
 import { ReportPage } from "./pages/report";
 
@@ -37,4 +38,4 @@ function page() {
 
 listen();
 const root = document.getElementById("app");
-if (root) render(page(), root);
+if (root) render(<Boundary>{page()}</Boundary>, root);

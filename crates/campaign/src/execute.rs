@@ -1,16 +1,16 @@
 //! Executes one plan.
 
+use crate::drivers;
+use crate::failover;
 use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
+use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, Scenario};
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
-use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
 use perjury_cluster::probe::NewTopic;
-use perjury_cluster::{
-    Cluster, ClusterOptions, Driver, FormationError, GuardCommand, RunContext, TopicError,
-};
+use perjury_cluster::{Cluster, Driver, FormationError, GuardCommand, RunContext, TopicError};
 use perjury_history::{Header, Process};
 use perjury_store::{RunDir, RunId, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
@@ -68,7 +68,7 @@ pub struct Finished {
 
 /// Why the recording ended before its plan did.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
+pub(crate) enum Cut {
     #[error("{0}")]
     Formation(Box<FormationError>),
     #[error(transparent)]
@@ -124,7 +124,14 @@ pub async fn run(
     let context = RunContext::new(dir.path().into(), origin)
         .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] })
         .with_placement(plan.cluster.placement);
-    let driver = Arc::new(TestbedDriver::with_options(testbed(plan, this), context));
+    let driver = match drivers::driver(&plan.cluster, &plan.worker.client, this, context, say).await
+    {
+        Ok(driver) => driver,
+        Err(error) => {
+            dir.mark_interrupted(Utc::now(), &error.to_string())?;
+            return Err(error);
+        }
+    };
     let problems: Vec<String> = driver
         .preflight()
         .await
@@ -139,7 +146,8 @@ pub async fn run(
     }
     let header = header(plan, started, driver.as_ref());
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
-    let cluster = Arc::new(Cluster::new(driver, ClusterOptions::default()));
+    let cluster =
+        Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
     let cut = record(plan, &cluster, &recorder, stop, say).await.err();
     say.say("ending the cluster");
     cluster.shutdown().await;
@@ -185,14 +193,6 @@ async fn finish(
     Ok(Finished { dir, report, timings })
 }
 
-fn testbed(plan: &RunPlan, this: &Path) -> TestbedOptions {
-    let program = plan.cluster.binary.clone().unwrap_or_else(|| this.into());
-    let mut options = TestbedOptions::new(program, vec!["testbed".into(), "node".into()]);
-    options.nodes = plan.cluster.nodes as usize;
-    options.bugs.clone_from(&plan.cluster.bugs);
-    options
-}
-
 fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -> Header {
     let mut cluster = driver.describe();
     // The nodes' addresses are not chosen yet; they follow in the history once the cluster stands.
@@ -212,7 +212,7 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         seed: Some(plan.worker.seed),
         workload: Some(plan.worker.workload.as_str().into()),
         nemesis: plan.worker.nemesis.iter().map(|n| n.as_str().into()).collect(),
-        config: plan.worker.configuration(Some(true)),
+        config: plan.worker.configuration(plan.cluster.fsync_before_ack()),
         plan: json!(plan),
         cluster,
         versions: versions.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
@@ -286,7 +286,7 @@ async fn phases(
     say.say(&format!("forming {} nodes of {}", plan.cluster.nodes, cluster.driver().name()));
     let limit = Duration::from_millis(plan.cluster.formation_limit_ms);
     let formation = tokio::select! {
-        formed = cluster.form(limit) => formed.map_err(Cut::Formation)?,
+        formed = forming::form(cluster, limit, say) => formed.map_err(Cut::Formation)?,
         () = stop.cancelled() => return Err(Cut::Interrupted),
     };
     say.say(&format!(
@@ -295,7 +295,7 @@ async fn phases(
         cluster.driver().bootstrap_servers()
     ));
     recorder.record(Draft::note(Process::Cluster, "configuration", cluster.driver().describe()))?;
-    cluster.create_topic(&topic(plan), Duration::from_secs(15)).await?;
+    cluster.create_topic(&topic(plan), Duration::from_secs(30)).await?;
     let shared = Arc::new(Shared {
         plan: plan.worker.clone(),
         bootstrap: cluster.driver().bootstrap_servers(),
@@ -303,22 +303,12 @@ async fn phases(
         progress: Arc::new(Progress::default()),
     });
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
-    let halt = stop.child_token();
-    let main = queue::main_phase(shared.clone(), halt.clone());
-    let faults = nemesis::run(cluster, &shared, current, &halt);
-    let both = async {
-        let (main, faults) = tokio::join!(
-            async {
-                let outcome = main.await;
-                // The schedule ends inside the main phase; if clients ended early, so do faults.
-                halt.cancel();
-                outcome
-            },
-            faults
-        );
-        main.map_err(Cut::Session).and(faults.map_err(Cut::Recorder))
-    };
-    with_progress(both, &shared, say, "main").await?;
+    match plan.scenario {
+        None => main_phase(cluster, &shared, current, stop, say).await?,
+        Some(Scenario::RaftFailover) => {
+            failover::run(cluster, &shared, current, stop, say).await?;
+        }
+    }
     if stop.is_cancelled() {
         return Err(Cut::Interrupted);
     }
@@ -332,6 +322,33 @@ async fn phases(
         say.say(&format!("the final reads did not complete: {reason}"));
     }
     if stop.is_cancelled() { Err(Cut::Interrupted) } else { Ok(()) }
+}
+
+/// Clients work and the nemesis follows its schedule, at the same time.
+async fn main_phase(
+    cluster: &Arc<Cluster>,
+    shared: &Arc<Shared>,
+    current: &Arc<CurrentFault>,
+    stop: &CancellationToken,
+    say: &dyn Say,
+) -> Result<(), Cut> {
+    let halt = stop.child_token();
+    let main = queue::main_phase(shared.clone(), halt.clone());
+    let faults = nemesis::run(cluster, shared, current, &halt);
+    let both = async {
+        let (main, faults) = tokio::join!(
+            async {
+                let outcome = main.await;
+                // The schedule ends inside the main phase; if clients ended early, so do faults.
+                halt.cancel();
+                outcome
+            },
+            faults
+        );
+        main.map_err(Cut::Session).and(faults.map_err(Cut::Recorder))
+    };
+    with_progress(both, shared, say, "main").await?;
+    Ok(())
 }
 
 fn topic(plan: &RunPlan) -> NewTopic {

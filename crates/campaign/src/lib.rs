@@ -8,12 +8,16 @@
 //! Whatever fails on the way, the cluster is shut down, the history that is on disk is checked, and the run directory
 //! says what happened.
 
+mod drivers;
 mod execute;
 mod executor;
+mod failover;
 mod first_screen;
+mod forming;
 mod judge;
 mod matrix;
 mod named;
+mod pace;
 mod plan;
 mod preflight;
 mod queue;
@@ -21,16 +25,19 @@ mod salvage;
 mod settings;
 mod shelf;
 
+pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
 pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
+pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
     CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
-pub use plan::{ClusterPlan, RunPlan};
+pub use pace::{Pace, placement};
+pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
 pub use salvage::{Ending, SalvageError, salvage};
 pub use settings::{Clients, Settings, Span};

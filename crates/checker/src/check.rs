@@ -10,6 +10,7 @@ use crate::coverage::{self, Gate};
 use crate::explain::Teller;
 use crate::faults::Surroundings;
 use crate::general;
+use crate::goals;
 use crate::index::KeyIndex;
 use crate::linear::{Budget, Limits};
 use crate::options::{Contract, Model, Options};
@@ -78,6 +79,9 @@ pub(crate) fn check_tables(
             open.into_iter().flatten().for_each(|r| gate.reason(&r.code, r.message));
         }
     }
+    report.coverage = gate.coverage.clone();
+    report.goals =
+        guarded(&mut gate, "goals", || goals::measure(history, &report)).unwrap_or_default();
     conclude(report, gate, &Teller { history, around: &around })
 }
 
@@ -168,6 +172,7 @@ fn blank(history: &History, promises: &Promises) -> Report {
         },
         confidence: None,
         worst_realtime_lag: None,
+        goals: Vec::new(),
     }
 }
 

@@ -63,6 +63,7 @@ pub mod elle;
 mod explain;
 mod faults;
 mod general;
+mod goals;
 pub mod graph;
 pub(crate) mod index;
 pub mod linear;

@@ -330,6 +330,21 @@ pub struct RealtimeLag {
     pub lag_ns: i64,
 }
 
+/// A goal of a named plan and what was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goal {
+    /// What it is about: `formation`, `election`, `loss`, `consumed`, ….
+    pub name: String,
+    /// What was aimed at; empty for a figure without a goal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub aim: String,
+    /// What was measured, with its unit.
+    pub measured: String,
+    /// Whether the goal was met; absent for a figure without a goal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<bool>,
+}
+
 /// The result of checking one history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -369,6 +384,9 @@ pub struct Report {
     pub confidence: Option<Confidence>,
     /// The longest lag of a consumer; absent when it cannot be told.
     pub worst_realtime_lag: Option<RealtimeLag>,
+    /// The goals of the named plan that was run, with what was measured. They do not count for the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<Goal>,
 }
 
 impl Report {

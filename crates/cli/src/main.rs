@@ -10,7 +10,7 @@ mod duration;
 mod exit;
 mod output;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -44,6 +44,8 @@ enum Command {
     Convert(commands::convert::Args),
     /// The main job twice, on a correct cluster and on one with a bug, then the pages.
     Demo(commands::demo::Args),
+    /// Say what would keep a cluster from forming and what to change; or compare two configurations.
+    Doctor(Box<commands::doctor::Args>),
     /// Make an evidence bundle of a run: one file that a stranger opens, believes and checks again.
     Evidence(commands::evidence::Args),
     /// Make a key that signs evidence.
@@ -74,7 +76,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match parse() {
         Ok(args) => args,
         Err(error) => {
             let _ = error.print();
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Shrink(shrink) => commands::shrink::run(&shrink, args.quiet),
         Command::Convert(convert) => commands::convert::run(&convert),
         Command::Demo(demo) => commands::demo::run(&demo, args.quiet),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor, args.quiet),
         Command::Evidence(evidence) => commands::evidence::run(&evidence, args.quiet),
         Command::Keygen(keygen) => commands::keygen::run(&keygen),
         Command::Ticket(ticket) => commands::ticket::run(&ticket, args.quiet),
@@ -113,6 +116,19 @@ fn main() -> ExitCode {
             ExitCode::from(exit::CRASH)
         }
     }
+}
+
+/// Reads the command line. A run is also told which options are the command line's, as opposed to defaults.
+fn parse() -> Result<Args, clap::Error> {
+    let matches = Args::command().try_get_matches()?;
+    let mut args = Args::from_arg_matches(&matches)?;
+    if let (Command::Run(run), Some(("run", matches))) = (&mut args.command, matches.subcommand()) {
+        let given = |id: &&clap::Id| {
+            matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
+        };
+        run.given = matches.ids().filter(given).map(ToString::to_string).collect();
+    }
+    Ok(args)
 }
 
 fn start_logs(args: &Args) {

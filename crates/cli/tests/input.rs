@@ -87,7 +87,7 @@ fn a_line_of_a_gigabyte_is_refused_within_bounded_memory() {
 
 #[test]
 fn bad_arguments_end_with_254_and_name_what_works() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["run", "--nemesis", "meteor"], "kill, pause"),
         (&["run", "--cluster", "mainframe"], "testbed"),
         (&["run", "--bug", "no-such-bug", "--store", "/dev/null/x"], "no-such-bug"),
@@ -96,6 +96,8 @@ fn bad_arguments_end_with_254_and_name_what_works() {
         (&["run", "--concurrency", "many"], "3n"),
         (&["check", "/no/such/file"], "/no/such/file"),
         (&["check", "--contract", "gentlemen", "x"], "jepsen"),
+        (&["check", "--only", "lost-rite", "x"], "lost-write"),
+        (&["generate", "--info-rate", "2"], "0 to 1"),
         (&["frobnicate"], "frobnicate"),
     ];
     for (args, expected) in cases {

@@ -12,6 +12,7 @@ use crate::observer::{Observer, SharedView, bounded_interval};
 use crate::probe::{self, ClusterMetadata, KafkaProbe, MetadataProbe, NewTopic, ProbeError};
 use crate::sync::locked;
 use crate::targets::{Target, TargetError};
+use crate::view::ClusterView;
 use crate::witness::{FaultWitness, PortObservation, answer_state};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,10 @@ const MAX_ATTEMPTS: u32 = 3;
 const READY_POLL: Duration = Duration::from_millis(25);
 /// How long one such question takes at most.
 const READY_PROBE: Duration = Duration::from_millis(500);
+/// How long one node may take to answer that it created a topic.
+const CREATE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a topic may take to show up whose creation was answered with something that cannot be understood.
+const APPEAR_LIMIT: Duration = Duration::from_secs(3);
 /// Kafka's error code NOT_CONTROLLER.
 const NOT_CONTROLLER: i16 = 41;
 
@@ -111,7 +116,11 @@ impl Cluster {
     #[must_use]
     pub fn new(driver: Arc<dyn Driver>, mut options: ClusterOptions) -> Self {
         options.poll_interval = bounded_interval(options.poll_interval);
-        Self { driver, options, view: SharedView::default(), observer: Mutex::default() }
+        let view = SharedView::default();
+        if !driver.names_controller() {
+            view.with(ClusterView::ignore_controller);
+        }
+        Self { driver, options, view, observer: Mutex::default() }
     }
 
     /// The driver.
@@ -433,8 +442,19 @@ impl Cluster {
         for node in nodes {
             let Some(address) = self.driver.address(node) else { continue };
             let left = deadline.saturating_duration_since(Instant::now());
-            match probe::create_topic(&address, topic, left).await {
+            match self.options.probe.create_topic(&address, topic, left.min(CREATE_LIMIT)).await {
                 Ok(()) => return Ok(()),
+                Err(error @ (ProbeError::Malformed { .. } | ProbeError::Timeout { .. })) => {
+                    if self.appeared(&topic.name).await {
+                        let finding = format!(
+                            "topic {} was created, but the answer to the request cannot be used: {error}",
+                            topic.name
+                        );
+                        self.driver.events().emit(Some(node), ClusterEventKind::Quirk { finding });
+                        return Ok(());
+                    }
+                    last = error;
+                }
                 Err(error @ ProbeError::Refused { code, .. }) if code != NOT_CONTROLLER => {
                     return Err(error);
                 }
@@ -442,6 +462,24 @@ impl Cluster {
             }
         }
         Err(last)
+    }
+
+    /// Whether a topic shows up in some node's metadata within a while, although the answer to its creation could not
+    /// be understood.
+    async fn appeared(&self, topic: &str) -> bool {
+        let deadline = Instant::now() + APPEAR_LIMIT;
+        loop {
+            for address in self.driver.nodes().into_iter().filter_map(|n| self.driver.address(n)) {
+                let metadata = self.options.probe.metadata(&address).await.unwrap_or_default();
+                if metadata.partitions.iter().any(|p| p.topic == topic) {
+                    return true;
+                }
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(FORMATION_POLL).await;
+        }
     }
 
     /// The number of partitions of a topic that have a leader, by the running node that knows the

@@ -1,5 +1,6 @@
 //! From what was seen of a failed start to the likely cause and what to change.
 
+use crate::formation::FormationStep;
 use crate::node::NodeId;
 use crate::procfs::{ExitInfo, PortOwner};
 use serde::{Deserialize, Serialize};
@@ -73,8 +74,42 @@ pub enum LikelyCause {
     },
     /// The node answers, but knows no controller.
     NoController,
+    /// A cause that this kind of cluster is known for.
+    Known {
+        /// A stable name for it, such as `silently-single-node`.
+        rule: String,
+        /// What is wrong.
+        text: String,
+        /// What to change.
+        fix: String,
+    },
     /// Nothing points to a cause.
     Unclear,
+}
+
+/// What is seen of a node that does not become ready, for a driver that knows its kind of cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Symptoms<'a> {
+    /// The node.
+    pub node: NodeId,
+    /// How its process ended, if it did.
+    pub exit: Option<ExitInfo>,
+    /// The first step to readiness that it has not taken.
+    pub waiting_for: FormationStep,
+    /// Its last 200 log lines, oldest first.
+    pub log: &'a [String],
+    /// The brokers that its metadata lists, if it answers.
+    pub brokers: Option<&'a [NodeId]>,
+}
+
+impl Symptoms<'_> {
+    /// The last line that contains `phrase`, whatever the case of its letters.
+    #[must_use]
+    pub fn line(&self, phrase: &str) -> Option<&str> {
+        let phrase = phrase.to_lowercase();
+        let says = |line: &&String| line.to_lowercase().contains(&phrase);
+        self.log.iter().rev().find(says).map(String::as_str)
+    }
 }
 
 impl fmt::Display for LikelyCause {
@@ -105,12 +140,19 @@ impl fmt::Display for LikelyCause {
                 write!(f, "its metadata lacks broker {}", missing.join(", "))
             }
             Self::NoController => f.write_str("its metadata names no controller"),
+            Self::Known { text, .. } => f.write_str(text),
             Self::Unclear => f.write_str("no cause was found"),
         }
     }
 }
 
 impl LikelyCause {
+    /// A cause that a kind of cluster is known for.
+    #[must_use]
+    pub fn known(rule: &str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Known { rule: rule.to_owned(), text: text.into(), fix: fix.into() }
+    }
+
     /// What to change, as a sentence fragment.
     #[must_use]
     pub fn fix(&self) -> String {
@@ -149,6 +191,7 @@ impl LikelyCause {
                 "see whether a majority of the nodes reach each other on their Raft ports"
                     .to_owned()
             }
+            Self::Known { fix, .. } => fix.clone(),
             Self::Unclear => "see the logs of all nodes".to_owned(),
         }
     }

@@ -101,6 +101,38 @@ pub fn check_port(port: u16) -> Option<Finding> {
     Some(Finding::new(Severity::Error, LikelyCause::PortTaken { port, owner }))
 }
 
+/// Checks that the machine has at least `least_mib` MiB of memory to give (`MemAvailable` of `/proc/meminfo`).
+#[must_use]
+pub fn check_memory(least_mib: u64) -> Option<Finding> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free_mib = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? / 1024;
+    (free_mib < least_mib).then(|| {
+        let text = format!("{free_mib} MiB of memory are left, {least_mib} MiB are needed");
+        let cause =
+            LikelyCause::known("little-memory", text, "end other programs, or use fewer nodes");
+        Finding::new(Severity::Warning, cause)
+    })
+}
+
+/// Checks that the wall clock is not before the day on which this program was installed: certificates, log times and
+/// record timestamps would all be wrong.
+#[must_use]
+pub fn check_clock() -> Option<Finding> {
+    let installed = std::env::current_exe().ok()?.metadata().ok()?.modified().ok()?;
+    let ahead = installed.duration_since(std::time::SystemTime::now()).ok()?;
+    (ahead > ONE_DAY).then(|| {
+        let days = ahead.as_secs() / ONE_DAY.as_secs();
+        let text = format!("the wall clock is {days} days before this program's own files");
+        let cause =
+            LikelyCause::known("clock-wrong", text, "set the clock, or start the time service");
+        Finding::new(Severity::Error, cause)
+    })
+}
+
+/// How far clocks may be apart before that is worth a word.
+const ONE_DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
 fn nearest_existing(dir: &Path) -> Option<&Path> {
     dir.ancestors()
         .map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })

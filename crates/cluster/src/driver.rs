@@ -1,5 +1,6 @@
 //! What every kind of cluster can be asked to do.
 
+use crate::diagnosis::{LikelyCause, Symptoms};
 use crate::doctor::Finding;
 use crate::events::EventBus;
 use crate::fault::{FaultKind, FaultSpec};
@@ -245,6 +246,28 @@ pub trait Driver: Send + Sync {
     /// The driver, its version and the whole configuration of every node, without secrets, for a
     /// history's header.
     fn describe(&self) -> serde_json::Value;
+
+    /// Whether the controller in a node's metadata means anything. Brokers of Kafka in KRaft mode name any
+    /// live broker there.
+    fn names_controller(&self) -> bool {
+        true
+    }
+
+    /// The likely cause of what is seen of a node that does not become ready, where this kind of cluster is
+    /// known to behave so for one reason.
+    fn explain(&self, _symptoms: &Symptoms<'_>) -> Option<LikelyCause> {
+        None
+    }
+
+    /// What a cluster that has formed says that is wrong with it all the same.
+    fn complaints(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// The leader of the Raft group that keeps the cluster's metadata, where the cluster tells.
+    async fn raft_leader(&self) -> Option<NodeId> {
+        None
+    }
 
     /// Lets paused nodes go on, stops all, dismisses the guard. Bounded in time, can be repeated, and
     /// refuses every later start.

@@ -128,6 +128,18 @@ pub enum ClusterEventKind {
         /// The line without colour codes, cut at 2,000 bytes.
         line: String,
     },
+    /// The node logged a line that tells a step of its life: ready, a change of its Raft role.
+    Milestone {
+        /// The step, such as `ready` or `raft-leader`.
+        what: String,
+        /// The line without colour codes, cut at 2,000 bytes.
+        line: String,
+    },
+    /// The cluster answered a request in a way that the protocol does not have, and went on.
+    Quirk {
+        /// What was seen, as a sentence.
+        finding: String,
+    },
     /// The node logged more warnings than are kept as events. They are in its log files.
     LogLinesDropped {
         /// How many lines were left out since the last such event.

@@ -1,11 +1,11 @@
 //! Waiting for a cluster to become ready, and saying what went wrong when it does not.
 
-use crate::diagnosis::{LikelyCause, PortEvidence, explain_exit};
-use crate::driver::{Driver, DriverError};
+use crate::diagnosis::{LikelyCause, PortEvidence, Symptoms, explain_exit};
+use crate::driver::{Driver, DriverError, RunState};
 use crate::node::NodeId;
 use crate::probe::{ClusterMetadata, MetadataProbe};
 use crate::process::SpawnError;
-use crate::procfs::{ExitInfo, ProcessIdentity, port_is_listened_on, port_owners};
+use crate::procfs::{ExitInfo, ProcessIdentity, connected_ports, port_is_listened_on, port_owners};
 use crate::witness::{PortState, connect_state};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -68,6 +68,12 @@ pub struct NodeProgress {
     pub waiting_for: FormationStep,
     /// Its process, once started.
     pub process: Option<ProcessIdentity>,
+    /// The TCP ports that it listens on, ascending.
+    #[serde(default)]
+    pub listening: Vec<u16>,
+    /// How many other nodes it is connected with, where that can be seen.
+    #[serde(default)]
+    pub peers: Option<usize>,
     /// Whether its Kafka port accepts connections.
     pub accepts: bool,
     /// The brokers that its metadata lists, once it answers, ascending.
@@ -84,6 +90,8 @@ impl NodeProgress {
             node,
             waiting_for: FormationStep::Start,
             process: None,
+            listening: Vec::new(),
+            peers: None,
             accepts: false,
             brokers: None,
             controller: None,
@@ -199,7 +207,16 @@ impl FormationError {
         let log_tail = driver.log_tail(node, TAIL_LINES);
         let own = nodes.iter().find(|p| p.node == node).and_then(|p| p.process);
         let searched = driver.log_tail(node, SEARCHED_LINES);
-        let cause = explain_exit(exit, &searched, &port_evidence(driver, node, own));
+        let symptoms = Symptoms {
+            node,
+            exit: Some(exit),
+            waiting_for: FormationStep::StayAlive,
+            log: &searched,
+            brokers: None,
+        };
+        let cause = driver
+            .explain(&symptoms)
+            .unwrap_or_else(|| explain_exit(exit, &searched, &port_evidence(driver, node, own)));
         Self {
             node: Some(node),
             step: FormationStep::StayAlive,
@@ -222,7 +239,9 @@ impl FormationError {
             .find(|evidence| evidence.taken && last.waiting_for <= FormationStep::Answer);
         let cause = match taken {
             Some(evidence) => LikelyCause::PortTaken { port: evidence.port, owner: evidence.owner },
-            None => last.cause(&driver.nodes(), driver.address(last.node)),
+            None => known(driver, &last)
+                .or_else(|| nodes.iter().find_map(|progress| known(driver, progress)))
+                .unwrap_or_else(|| last.cause(&driver.nodes(), driver.address(last.node))),
         };
         Self {
             node: Some(last.node),
@@ -235,6 +254,17 @@ impl FormationError {
             nodes,
         }
     }
+}
+
+/// What the driver knows of a node that is not ready.
+fn known(driver: &dyn Driver, progress: &NodeProgress) -> Option<LikelyCause> {
+    driver.explain(&Symptoms {
+        node: progress.node,
+        exit: driver.exit_of(progress.node),
+        waiting_for: progress.waiting_for,
+        log: &driver.log_tail(progress.node, SEARCHED_LINES),
+        brokers: progress.brokers.as_deref(),
+    })
 }
 
 fn spawn_cause(error: &SpawnError) -> LikelyCause {
@@ -264,6 +294,13 @@ fn port_evidence(
     driver.ports(node).into_iter().map(look).collect()
 }
 
+/// How many other nodes have a port that the process is connected to.
+fn peers_connected(driver: &dyn Driver, node: NodeId, pid: u32) -> usize {
+    let connected = connected_ports(pid);
+    let others = driver.nodes().into_iter().filter(|other| *other != node);
+    others.filter(|other| driver.ports(*other).iter().any(|port| connected.contains(port))).count()
+}
+
 /// Looks how far a node has come, and what its metadata says once it has any.
 pub(crate) async fn look_at(
     driver: &dyn Driver,
@@ -276,7 +313,9 @@ pub(crate) async fn look_at(
         return (progress, None);
     };
     progress.process = status.process;
-    if status.process.is_none() {
+    progress.listening = status.listening;
+    progress.peers = status.process.map(|process| peers_connected(driver, node, process.pid));
+    if status.run == RunState::NotStarted {
         return (progress, None);
     }
     if driver.exit_of(node).is_some() {

@@ -9,7 +9,7 @@
 //!  Cluster  form, inject, elections, shutdown
 //!     │  ├── formation   readiness step by step, or who failed at what and why (diagnosis)
 //!     │  └── observer    metadata of every node → ClusterView → ClusterEvents
-//!  Driver   drivers::testbed
+//!  Driver   drivers::{testbed, kafka, chronik, tansu, command, attach}
 //!     │
 //!  LocalProcesses  start, stop, kill, pause, resume, restart → FaultWitness
 //!     ├── process, logs  one child in its own process group, its output, its end
@@ -47,6 +47,7 @@ mod tool;
 mod view;
 mod witness;
 
+pub mod compare;
 pub mod doctor;
 pub mod drivers;
 pub mod guard;
@@ -61,14 +62,16 @@ pub mod undo;
 
 pub use clock::Clock;
 pub use cluster::{Cluster, ClusterOptions, TopicError};
-pub use diagnosis::{LikelyCause, PortEvidence, explain_exit};
+pub use diagnosis::{LikelyCause, PortEvidence, Symptoms, explain_exit};
 pub use driver::{Driver, DriverError, NodeStatus, RunState};
 pub use events::{ClusterEvent, ClusterEventKind, Election, EventBus};
 pub use fault::{FaultKind, FaultSettings, FaultSpec, Plane, Sight};
 pub use formation::{Formation, FormationError, FormationStep, NodeProgress};
 pub use guard::GuardCommand;
 pub use local::{LocalProcesses, RunContext};
-pub use logs::{LogCapture, LogLevel, LogRing, LogStream, log_level, prefixed, without_colour};
+pub use logs::{
+    LogCapture, LogLevel, LogRing, LogStream, MilestoneReader, log_level, prefixed, without_colour,
+};
 pub use node::NodeId;
 pub use placement::{DISK_MIB, Placement};
 pub use probe::{ClusterMetadata, KafkaProbe, MetadataProbe};

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::driver::{DriverError, NodeStatus, RunState};
 use crate::events::{ClusterEventKind, EventBus};
 use crate::guard::{Guard, GuardCommand};
-use crate::logs::LogCapture;
+use crate::logs::{LogCapture, MilestoneReader};
 use crate::node::NodeId;
 use crate::placement::Placement;
 use crate::planes::Stage;
@@ -52,6 +52,8 @@ pub struct RunContext {
     pub probe: Arc<dyn MetadataProbe>,
     /// How long a SIGTERM is given before SIGKILL follows.
     pub stop_timeout: Duration,
+    /// Finds the milestones among the nodes' log lines.
+    pub milestones: Option<MilestoneReader>,
     /// Where the nodes live, which decides what can be done to them.
     pub placement: Placement,
 }
@@ -66,6 +68,7 @@ impl RunContext {
             guard: None,
             probe: Arc::new(KafkaProbe::new(PROBE_TIMEOUT)),
             stop_timeout: STOP_TIMEOUT,
+            milestones: None,
             placement: Placement::default(),
         }
     }
@@ -154,7 +157,7 @@ impl LocalProcesses {
         let slot = |node| {
             let (dir, events) = (context.node_dir(node), context.events.clone());
             let slot = Slot {
-                capture: LogCapture::new(node, dir, events),
+                capture: LogCapture::new(node, dir, events).with_milestones(context.milestones),
                 turn: tokio::sync::Mutex::default(),
                 process: Mutex::default(),
                 paused: Mutex::default(),

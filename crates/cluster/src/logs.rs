@@ -171,9 +171,13 @@ fn shape(line: &str) -> String {
     shape
 }
 
+/// Finds the milestones among log lines: a line without colour codes → what it tells, such as `ready`.
+pub type MilestoneReader = fn(&str) -> Option<&'static str>;
+
 /// Where the output of one node goes.
 #[derive(Clone, Debug)]
 pub struct LogCapture {
+    milestones: Option<MilestoneReader>,
     node: NodeId,
     dir: PathBuf,
     ring: Arc<LogRing>,
@@ -186,7 +190,14 @@ impl LogCapture {
     #[must_use]
     pub fn new(node: NodeId, dir: PathBuf, events: EventBus) -> Self {
         let limiter = Limiter::new(Instant::now());
-        Self { node, dir, ring: Arc::default(), events, limiter: Arc::new(Mutex::new(limiter)) }
+        let limiter = Arc::new(Mutex::new(limiter));
+        Self { milestones: None, node, dir, ring: Arc::default(), events, limiter }
+    }
+
+    /// The same that also reports milestones.
+    #[must_use]
+    pub fn with_milestones(self, milestones: Option<MilestoneReader>) -> Self {
+        Self { milestones, ..self }
     }
 
     /// The last lines of this node.
@@ -252,6 +263,10 @@ impl LogCapture {
         let plain = without_colour(text);
         if let Some(level) = log_level(&plain) {
             self.emit(level, stream, &plain);
+        }
+        if let Some(what) = self.milestones.and_then(|read| read(&plain)) {
+            let line = plain[..plain.floor_char_boundary(MAX_EVENT_BYTES)].to_owned();
+            self.announce(ClusterEventKind::Milestone { what: what.to_owned(), line });
         }
         self.ring.push(plain);
     }

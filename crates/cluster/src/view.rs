@@ -54,9 +54,15 @@ pub struct ClusterView {
     down: BTreeSet<NodeId>,
     pending: BTreeMap<Key, Pending>,
     elections: Vec<Election>,
+    no_controller: bool,
 }
 
 impl ClusterView {
+    /// From now on the controller in the nodes' metadata means nothing.
+    pub fn ignore_controller(&mut self) {
+        self.no_controller = true;
+    }
+
     /// Takes in what `from` answered at `at_ns` and returns what changed in the merged picture.
     pub fn observe(
         &mut self,
@@ -75,7 +81,7 @@ impl ClusterView {
             self.take_partition(at_ns, from, partition, &mut changes);
             self.follow_election(at_ns, partition, &mut changes);
         }
-        let agreed = self.majority(|view| Some(view.controller));
+        let agreed = self.majority(|view| Some(view.controller)).filter(|_| !self.no_controller);
         if let Some(controller) = agreed.filter(|controller| *controller != self.controller) {
             let from = std::mem::replace(&mut self.controller, controller);
             changes.push(ClusterEventKind::ControllerChanged { from, to: controller });

@@ -39,7 +39,7 @@ fn spans(file: &[u8]) -> Vec<(String, Range<usize>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_flipped_bit_in_any_member_is_found_and_the_member_named(
@@ -122,8 +122,8 @@ fn a_changed_part_of_a_page_is_named() {
 }
 
 #[test]
-fn a_page_whose_hashes_were_made_anew_still_gives_its_true_verdict() {
-    // A forger who knows the format and has no key: all hashes fit, and the history does not.
+fn a_page_that_claims_another_verdict_than_its_history_gives_is_found() {
+    // Whatever hashes a forger makes anew: the verdict is drawn from the history, not read from the claim.
     let file = PAGE.replace(r#""verdict":"invalid""#, r#""verdict":"valid""#);
     let found = verify(file.as_bytes(), "x.html", None).unwrap();
     let claims = found.breaches.iter().any(|b| b.what.contains("the evidence claims"));

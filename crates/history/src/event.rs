@@ -16,9 +16,10 @@
 //! | `poll`, `txn` | micro-operations | `rebalance_log`: `[{"type": "assigned", "keys": […], "generation": 3}]`, in order |
 //! | `send`, `txn` | micro-operations | `transactional_id`; `commit_at`: when the commit was invoked, in nanoseconds since the start of the run; `offsets`: `{key: offset}` that the transaction commits for `group`; `derived`: `[[input key, input value, output key, output value], …]` |
 //!
-//! A member without a name is its process; a group without a name is one with all others that have none. `lost` is a
-//! `revoked` that the group decided without the member. Offsets that a client commits on its own accord are not recorded,
-//! so that it must not do so where groups are judged.
+//! A member without a name is its process; static members must be named, since a new process goes on as the same member.
+//! A group without a name is one with all others that have none. `lost` is a `revoked` that the group decided without the
+//! member. Offsets that a client commits on its own accord are not recorded, so that it must not do so where groups are
+//! judged.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! The Parquet twin: nothing is lost either way, and damage is an error.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cases;
 mod common;
 
 use bytes::Bytes;
@@ -123,7 +124,7 @@ fn what_is_no_parquet_is_refused() {
 #[test]
 fn damage_is_an_error_or_shows_nowhere() {
     let sound = [written(&plain(3)), written(&plain(50))];
-    let cases = common::cases(40_000) / 2;
+    let cases = cases::cases(40_000) / 2;
     let (mut read_all, mut refused) = (0u64, 0u64);
     for case in 0..cases {
         let mut rng = ChaCha8Rng::seed_from_u64(case);

@@ -16,6 +16,8 @@
 //! | [`ISR_CHANGED`] | info | `topic`, `partition`, `isr` |
 //! | [`LOG_RECOVERED`] | info | `topic`, `partition`, `end_offset`, `dropped_bytes` |
 //! | [`LOG_TRUNCATED`] | warn | `topic`, `partition`, `from`, `to`, `reason` |
+//! | [`COORDINATOR_LOADED`] | info | `topic`, `index`, `epoch`, `offset` |
+//! | [`TRANSACTION_TIMED_OUT`] | warn | `id`, the transactional id |
 //! | [`LEASE_LOST`], [`LEASE_CONFIRMED`] | warn, info | `node` |
 //! | [`SLOW_DISK`] | warn | `what`, `ms`, how long one sync took |
 //! | [`STALLED`] | warn | `ms`, how long this process did not run its control loop |
@@ -49,6 +51,10 @@ pub const ISR_CHANGED: &str = "isr changed";
 pub const LOG_RECOVERED: &str = "log recovered";
 /// A partition log lost its tail: a divergent one, a torn one, or by a switched-on bug.
 pub const LOG_TRUNCATED: &str = "log truncated";
+/// This node took over the groups or transactions of an internal partition.
+pub const COORDINATOR_LOADED: &str = "coordinator loaded";
+/// A transaction was open for too long and is aborted.
+pub const TRANSACTION_TIMED_OUT: &str = "transaction timed out";
 /// The controller does not confirm this broker any more; it serves nothing.
 pub const LEASE_LOST: &str = "lease lost";
 /// The controller confirms this broker.

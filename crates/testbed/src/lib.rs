@@ -14,6 +14,20 @@
 //!   does it: leader epochs, truncation by `OffsetForLeaderEpoch` (KIP-101), in-sync set, high
 //!   watermark. Each bug is therefore one switch at one place instead of a fight against Raft.
 //!
+//! * Coordinators: consumer groups (classic protocol) and transactional ids belong to partitions of the
+//!   internal topics `__consumer_offsets` and `__transaction_state`, which are replicated like any
+//!   other; who leads the partition coordinates, after replaying it. Transaction markers go from the
+//!   coordinator to the leaders of the data; open and aborted transactions, the last stable offset and
+//!   the sequence numbers of producers are derived from each log, so every replica has them.
+//!
+//! # Where it is stricter than Apache Kafka
+//!
+//! Clients that speak EndTxn below version 5 keep their epoch from one transaction to the next, so a
+//! delayed request could end or extend a later transaction (KAFKA-17754). Here a coordinator refuses
+//! requests on a connection that is older than one on which the same producer spoke since; markers
+//! carry the ordinal of their transaction; and a leader asks the coordinator before it appends the
+//! first batch of a transaction (KIP-890).
+//!
 //! # The fsync boundary
 //!
 //! A follower reports an offset to its leader only after `fdatasync` covered it, and the leader
@@ -40,6 +54,7 @@ mod broker;
 mod bugs;
 mod config;
 mod control;
+mod coordinator;
 mod error;
 pub mod events;
 mod log;
@@ -47,7 +62,7 @@ mod node;
 mod replica;
 mod wire;
 
-pub use bugs::{Bug, UnknownBug};
+pub use bugs::{Bug, Needs, UnknownBug};
 pub use config::{HostPort, NodeConfig, Peer, Timings};
 pub use error::{ConfigError, NodeError};
 pub use node::run_node;

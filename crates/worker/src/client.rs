@@ -3,6 +3,7 @@
 use crate::outcome::{self, PollTrouble};
 use crate::payload;
 use crate::plan::{ClientSettings, TopicSettings};
+use crate::properties;
 use futures::FutureExt;
 use perjury_history::{OpError, Record, RecordMeta};
 use rdkafka::client::ClientContext;
@@ -85,7 +86,14 @@ pub fn base_config(bootstrap: &str, settings: &ClientSettings) -> ClientConfig {
         .set("topic.metadata.refresh.fast.interval.ms", "50")
         .set("allow.auto.create.topics", "false");
     for (name, value) in &settings.properties {
-        config.set(name, value);
+        // What a value refers to was readable when the plan was made; a client without it fails by itself.
+        match properties::resolve(name, value) {
+            Ok(value) => config.set(name, value),
+            Err(error) => {
+                tracing::error!(%error, "a client property is left out");
+                &mut config
+            }
+        };
     }
     config
 }

@@ -177,8 +177,7 @@ pub(crate) fn spec(
     settings: &perjury_cluster::FaultSettings,
     pick: u32,
 ) -> Option<FaultSpec> {
-    let settings =
-        perjury_cluster::FaultSettings { pick: u64::from(pick), ..settings.clone() };
+    let settings = perjury_cluster::FaultSettings { pick: u64::from(pick), ..settings.clone() };
     Some(FaultSpec { kind: fault.kind()?, settings })
 }
 

@@ -8,6 +8,7 @@
 //! event on disk before anything else happens; the [`nemesis`] breaks the cluster on the plan's schedule.
 
 pub mod client;
+pub mod client_probe;
 pub mod faults;
 pub mod generator;
 pub mod nemesis;
@@ -16,6 +17,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod progress;
+pub mod properties;
 pub mod queue;
 pub mod recorder;
 pub mod session;

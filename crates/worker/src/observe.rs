@@ -84,6 +84,11 @@ fn translate(kind: &ClusterEventKind, faults: &CurrentFault) -> (&'static str, V
         E::LogLine { level, stream, line } => {
             ("log", json!({"level": level, "stream": stream, "line": line}))
         }
+        E::Milestone { what, line } if what.starts_with("raft-") => {
+            ("raft-state", json!({"state": what, "line": line}))
+        }
+        E::Quirk { finding } => ("quirk", json!({"finding": finding})),
+        E::Milestone { what, line } => ("milestone", json!({"what": what, "line": line})),
         E::LogLinesDropped { count } => ("log-dropped", json!({"count": count})),
         E::EventsDropped { count } => ("events-dropped", json!({"count": count})),
         other => ("cluster-event", json!(other)),

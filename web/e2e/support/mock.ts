@@ -148,7 +148,7 @@ export const campaign = (state: string) => ({
       ? r
       : { ...r, state: state === "cancelled" ? "cancelled" : "queued", run: null },
   ),
-  counts: { invalid: 1, valid: 1, running: 1, queued: 1 },
+  counts: { total: 4, done: 2, invalid: 1, valid: 1, running: 1, queued: 1 },
   estimate: { violations: 1, judged: 2, interval: [0.0126, 0.9874] },
 });
 

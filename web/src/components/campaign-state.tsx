@@ -1,6 +1,7 @@
 // How far a campaign is, as a word, as a bar and as numbers.
 
 import type { Campaign } from "../api/types";
+import { parts } from "../lib/campaign";
 import { plural } from "../lib/format";
 import { Shape } from "./basics";
 
@@ -21,30 +22,6 @@ export function StateBadge({ state }: { state: string }) {
       <span>{state}</span>
     </span>
   );
-}
-
-const PARTS = ["invalid", "unknown", "valid", "running", "interrupted", "cancelled", "queued"] as const;
-type Part = (typeof PARTS)[number];
-
-/** How many runs stand where: finished ones by verdict, the others by state. */
-export function parts(campaign: Campaign): [Part, number][] {
-  const counts = new Map<Part, number>();
-  const add = (part: Part, n = 1) => counts.set(part, (counts.get(part) ?? 0) + n);
-  if (campaign.runs !== undefined) {
-    for (const run of campaign.runs) {
-      if (run.state !== "done") add(run.state);
-      else add(run.verdict === "valid" || run.verdict === "invalid" ? run.verdict : "unknown");
-    }
-  } else {
-    for (const part of PARTS) {
-      const n = campaign.counts?.[part];
-      if (n !== undefined && n > 0) add(part, n);
-    }
-  }
-  return PARTS.flatMap((part): [Part, number][] => {
-    const n = counts.get(part) ?? 0;
-    return n > 0 ? [[part, n]] : [];
-  });
 }
 
 export function ProgressBar({ campaign }: { campaign: Campaign }) {

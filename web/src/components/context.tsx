@@ -10,7 +10,6 @@ import { NodeLines } from "./logs";
 import { useRun } from "./run-context";
 
 const plain = (v: Json): string => (typeof v === "string" ? v : JSON.stringify(v));
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
 
 function Pairs({ title, of }: { title: string; of: JsonObject }) {
   const pairs = Object.entries(of).filter(([, v]) => v !== null);

@@ -12,8 +12,6 @@ export interface Goal {
   met: boolean | null;
 }
 
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-
 /** The goals of a report; empty when its plan had none. */
 export function goalsOf(report: Json): Goal[] {
   const raw = object(report)["goals"];

@@ -7,8 +7,6 @@ import { Prose, Section, Shape } from "./basics";
 import { useRun } from "./run-context";
 import { coverageLine } from "./verdict";
 
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-
 export function HowSure({ report }: { report: Report }) {
   const { detail } = useRun();
   const versions = object(detail.header?.["versions"]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, clock, integer, millis, percent, plural, stamp, wall } from "./format";
+import { ago, bytes, clock, integer, millis, percent, plural, stamp, wall, difference } from "./format";
 
 describe("durations", () => {
   it("carry the unit that reads best", () => {
@@ -57,4 +57,12 @@ describe("counts and sizes", () => {
     expect(percent(1, 4)).toBe("25.0 %");
     expect(percent(0, 0)).toBe("–");
   });
+});
+
+it("tells how one figure differs from another", () => {
+  expect(difference(200, 100)).toBe("−50 %");
+  expect(difference(100, 104.2)).toBe("+4.2 %");
+  expect(difference(3, 3)).toBe("same");
+  expect(difference(0, 2)).toBe("more");
+  expect(difference(null, 2)).toBe("–");
 });

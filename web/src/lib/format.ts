@@ -79,3 +79,12 @@ export function bytes(n: number): string {
 
 export const percent = (part: number, whole: number): string =>
   whole === 0 ? "–" : `${((100 * part) / whole).toFixed(part === whole ? 0 : part / whole > 0.99 ? 3 : 1)} %`;
+
+/** How `b` differs from `a`, as a share of `a`. */
+export function difference(a: number | null, b: number | null): string {
+  if (a === null || b === null || a === b) return a === b ? "same" : "–";
+  if (a === 0) return b > 0 ? "more" : "less";
+  const change = (100 * (b - a)) / Math.abs(a);
+  const text = Math.abs(change) >= 10 ? change.toFixed(0) : change.toFixed(1);
+  return `${change > 0 ? "+" : "−"}${text.replace("-", "")} %`;
+}

@@ -100,7 +100,6 @@ export interface Coverage {
   finalRead: string;
 }
 
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
 const maybe = (v: Json | undefined): number | null => (typeof v === "number" && Number.isFinite(v) ? v : null);
 const count = (v: Json | undefined): number => maybe(v) ?? 0;
 const scalar = (v: Json | undefined): Scalar | null => (typeof v === "number" || typeof v === "string" ? v : null);

@@ -5,7 +5,7 @@ import { runPath, service } from "../api/client";
 import type { Comparison, Json, RunSummary } from "../api/types";
 import { JudgementBadge, Link, Loading, Problem, Section, VerdictBadge, When } from "../components/basics";
 import { Frame } from "../components/frame";
-import { integer, millis } from "../lib/format";
+import { difference, integer, millis } from "../lib/format";
 import { headlineParts } from "../lib/report";
 import { asked, go } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
@@ -148,15 +148,6 @@ function amount(value: number | null, unit: string | null): string {
   if (unit === "ms") return millis(value);
   const text = Number.isInteger(value) ? integer(value) : value.toPrecision(4);
   return unit === null || unit === "" ? text : `${text} ${unit}`;
-}
-
-/** How B differs from A, in words. */
-export function difference(a: number | null, b: number | null): string {
-  if (a === null || b === null || a === b) return a === b ? "same" : "–";
-  if (a === 0) return b > 0 ? "more" : "less";
-  const change = (100 * (b - a)) / Math.abs(a);
-  const text = Math.abs(change) >= 10 ? change.toFixed(0) : change.toFixed(1);
-  return `${change > 0 ? "+" : "−"}${text.replace("-", "")} %`;
 }
 
 function FigureRows({ rows }: { rows: Comparison["figures"] }) {

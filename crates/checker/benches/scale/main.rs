@@ -3,11 +3,11 @@
 //! A queue history of each size (about 13 polled records an operation, as a final phase on every thread leaves them) is
 //! made once, checked in memory, and written in every form; then each form is read and checked in a process of its own,
 //! so that its peak memory is its own. The closing lines fit time = c · nᵏ over all sizes, and decide linearizability of
-//! a log and of a register. Arguments: the sizes in operations.
+//! a log and of a register. Seconds are those that the process spent on a core. Arguments: the sizes in operations.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(
     clippy::disallowed_methods,
-    reason = "a benchmark reads the clock, its arguments and its own memory"
+    reason = "a benchmark reads its arguments, its own files, time and memory"
 )]
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -57,8 +57,7 @@ fn tables(sizes: &[u64], folder: &Path) -> Result<(), Box<dyn Error>> {
             println!("\n{what} grows as n^{exponent:.2} over these sizes");
         }
     }
-    objects::table(sizes.iter().copied().max().unwrap_or(0).min(1_000_000));
-    Ok(())
+    objects::table(sizes.iter().copied().max().unwrap_or(0).min(1_000_000))
 }
 
 impl Measured {

@@ -25,6 +25,7 @@ pub fn text(report: &Report) -> String {
     for (name, anomaly) in ranked(report) {
         one(&mut out, name, anomaly);
     }
+    goals(&mut out, report);
     faults(&mut out, report);
     figures(&mut out, report);
     for note in &report.notes {
@@ -56,6 +57,24 @@ fn one(out: &mut String, name: &str, anomaly: &Anomaly) {
         line(out, &format!("    - and {} more", words::count(more)));
     }
     line(out, &format!("    Rule: {}", anomaly.rule));
+}
+
+fn goals(out: &mut String, report: &Report) {
+    if report.goals.is_empty() {
+        return;
+    }
+    line(out, "");
+    line(out, "Goals");
+    for goal in &report.goals {
+        let met = match goal.met {
+            Some(true) => "met: ",
+            Some(false) => "not met: ",
+            None => "",
+        };
+        let aim =
+            if goal.aim.is_empty() { String::new() } else { format!(" (goal: {})", goal.aim) };
+        line(out, &format!("  {met}{} {}{aim}", goal.name, plain(&goal.measured)));
+    }
 }
 
 fn faults(out: &mut String, report: &Report) {

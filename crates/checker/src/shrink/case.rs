@@ -29,8 +29,8 @@ pub(super) enum Likeness {
 pub(super) struct Case {
     /// The anomaly.
     pub(super) name: String,
-    /// Whether general operations are judged, which explain each other.
-    pub(super) is_general: bool,
+    /// Whether answers are wrong unless other operations explain them, so that removing these makes the anomaly.
+    pub(super) needs_all: bool,
     judgement: Judgement,
     pub(super) key: Option<String>,
     pub(super) value: Option<Scalar>,
@@ -74,7 +74,7 @@ impl Case {
         rows.sort_unstable();
         rows.dedup();
         Ok(Case {
-            is_general: report.model != "kafka",
+            needs_all: anomaly.analysis == "linearizability",
             judgement: anomaly.judgement,
             key: example.key.clone(),
             value: example.value.clone(),

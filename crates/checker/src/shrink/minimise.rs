@@ -5,7 +5,7 @@ use super::parts::{self, Unit};
 use super::{Progress, build};
 use crate::check::check;
 use crate::options::Options;
-use perjury_history::{Event, History};
+use perjury_history::{Event, History, KeyId};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Search<'a> {
@@ -49,7 +49,7 @@ impl<'a> Search<'a> {
     /// The rows of the smallest history that was found, ascending.
     pub(super) fn run(&mut self) -> Vec<usize> {
         let mut kept = self.neighbourhood();
-        let steps = match self.case.is_general {
+        let steps = match self.case.needs_all {
             true => &[Likeness::Same][..],
             false => &[Likeness::Same, Likeness::Value, Likeness::Name][..],
         };
@@ -108,25 +108,22 @@ impl<'a> Search<'a> {
     fn neighbourhood(&mut self) -> Vec<usize> {
         let case = self.case;
         let own = |u: &Unit| u.rows.iter().any(|row| case.rows.binary_search(row).is_ok());
-        let on_key = |s: &Self, unit: usize, value: bool| {
-            let mut there = false;
-            parts::touched(s.history, &s.units[unit], |key, v| {
-                let same = case.key.as_deref().is_some_and(|k| key.to_string() == k);
-                there |= same && (!value || (v.is_some() && v == case.value));
-            });
-            there
-        };
+        let named = |id: &KeyId| case.key.as_deref() == Some(&self.history.key(*id).to_string());
+        let key = (0u32..).take(self.history.keys_len()).map(KeyId).find(named);
         let all: Vec<usize> = (0..self.units.len()).collect();
         let (mut own_units, mut with_value, mut with_key) = (Vec::new(), Vec::new(), Vec::new());
         for unit in &all {
             if own(&self.units[*unit]) {
                 own_units.push(*unit);
             }
-            if on_key(self, *unit, true) {
-                with_value.push(*unit);
+            let Some(key) = key else { continue };
+            if parts::keys(self.history, &self.units[*unit]).binary_search(&key).is_err() {
+                continue;
             }
-            if on_key(self, *unit, false) {
-                with_key.push(*unit);
+            with_key.push(*unit);
+            let value = case.value.as_ref();
+            if value.is_some_and(|v| parts::touches(self.history, &self.units[*unit], key, v)) {
+                with_value.push(*unit);
             }
         }
         let processes: BTreeSet<u32> =
@@ -163,16 +160,8 @@ impl<'a> Search<'a> {
 
     /// Removes what can be removed, until nothing can.
     fn reduce(&mut self, mut kept: Vec<usize>) -> Vec<usize> {
-        kept = self.without_groups(kept, |s, unit| {
-            let mut keys = BTreeSet::new();
-            parts::touched(s.history, &s.units[unit], |key, _| {
-                keys.insert(key.to_string());
-            });
-            keys.into_iter().collect()
-        });
-        kept = self.without_groups(kept, |s, unit| {
-            s.units[unit].process.map(|p| p.to_string()).into_iter().collect()
-        });
+        kept = self.without_groups(kept, |s, unit| parts::keys(s.history, &s.units[unit]));
+        kept = self.without_groups(kept, |s, unit| s.units[unit].process.into_iter().collect());
         loop {
             self.left = kept.len();
             let groups = kept.iter().map(|u| vec![*u]).collect();
@@ -183,10 +172,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn without_groups(
+    fn without_groups<K: Ord>(
         &mut self,
         kept: Vec<usize>,
-        of: impl Fn(&Self, usize) -> Vec<String>,
+        of: impl Fn(&Self, usize) -> Vec<K>,
     ) -> Vec<usize> {
         let groups = parts::groups(&kept, |unit| of(self, unit));
         if groups.len() < 2 {

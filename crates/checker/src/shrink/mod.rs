@@ -4,7 +4,8 @@
 //! The most telling case of the wanted anomaly is the one to keep. Removing operations can also *make* an anomaly: without
 //! the poll that read a record, the record looks lost. So the search first keeps exactly this case (its topic-partition,
 //! its value, its operations and what was seen), then the same value of the same topic-partition, and only in what is left
-//! by then any case of the name. General histories stop after the first step: there every write explains reads.
+//! by then any case of the name. What is not linearizable stops after the first step: there every read of a value that
+//! nobody wrote would be a case, and what is minimal is minimal for exactly this case.
 //!
 //! # How it is done
 //! 1. The neighbourhood of the case's operations is tried, from the narrowest to the widest: the operations themselves, all

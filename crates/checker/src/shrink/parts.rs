@@ -1,6 +1,6 @@
 //! Operations as units, and what can be removed within one.
 
-use perjury_history::{Event, History, Mop, Payload, PolledKey, Scalar};
+use perjury_history::{Event, History, KeyId, Mop, MopRef, Payload, PolledKey, Scalar};
 use std::collections::BTreeMap;
 
 /// An operation (its events), or one event of nemesis or cluster.
@@ -25,31 +25,32 @@ pub(super) fn units(history: &History) -> Vec<Unit> {
     (0..history.len()).filter(first).map(unit).collect()
 }
 
-/// Calls `each` with every topic-partition that the rows of a unit touch, and with the value where there is one.
-pub(super) fn touched(
-    history: &History,
-    unit: &Unit,
-    mut each: impl FnMut(&Scalar, Option<Scalar>),
-) {
-    use perjury_history::MopRef;
-    for row in &unit.rows {
-        for mop in history.mops(*row) {
-            match mop {
-                MopRef::Send { key, value, .. } => {
-                    each(history.key(key), Some(history.value(value)));
-                }
-                MopRef::Poll(None) => {}
-                MopRef::Poll(Some(poll)) => {
-                    for group in poll.groups() {
-                        each(history.key(group.key), None);
-                        for (_, value) in group.iter() {
-                            each(history.key(group.key), Some(history.value(value)));
-                        }
-                    }
-                }
-            }
+/// The topic-partitions that a unit touches, ascending.
+pub(super) fn keys(history: &History, unit: &Unit) -> Vec<KeyId> {
+    let mut keys = Vec::new();
+    for mop in unit.rows.iter().flat_map(|row| history.mops(*row)) {
+        match mop {
+            MopRef::Send { key, .. } => keys.push(key),
+            MopRef::Poll(None) => {}
+            MopRef::Poll(Some(poll)) => keys.extend(poll.groups().map(|group| group.key)),
         }
     }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Whether a unit sent or polled this value of this topic-partition.
+pub(super) fn touches(history: &History, unit: &Unit, of: KeyId, wanted: &Scalar) -> bool {
+    let same = |value| history.value(value) == *wanted;
+    unit.rows.iter().flat_map(|row| history.mops(*row)).any(|mop| match mop {
+        MopRef::Send { key, value, .. } => key == of && same(value),
+        MopRef::Poll(None) => false,
+        MopRef::Poll(Some(poll)) => {
+            let mut groups = poll.groups().filter(|group| group.key == of);
+            groups.any(|group| group.iter().any(|(_, value)| same(value)))
+        }
+    })
 }
 
 /// The events of one unit with one part less, in the order in which they are tried. Only what cannot make a gap that was

@@ -23,7 +23,8 @@ impl Rules {
     pub(super) fn new(header: &Header, options: &Options) -> Self {
         let promises = Promises::new(HistoryBuilder::new(header.clone()).so_far(), options);
         let broken = |e: &&anomalies::Entry| {
-            promises.rule(e.name, e.clause).judgement == Judgement::Violation
+            options.rules.looks_for(e.name)
+                && promises.rule(e.name, e.clause).judgement == Judgement::Violation
         };
         let violations = anomalies::all().filter(broken).map(|e| e.name).collect();
         let via = &promises.config.sub_via;

@@ -4,6 +4,7 @@
 //! `PERJURY_SIM_CASES` sets the number of histories, and `PERJURY_SIM_FIRST` the first seed. What is judged wrongly is
 //! written to the folder that `PERJURY_SIM_KEEP` names, if it is set.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the seeds of a run are printed")]
 
 mod forms;
 mod general;

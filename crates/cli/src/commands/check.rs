@@ -69,11 +69,12 @@ impl Judging {
     pub(crate) fn options(&self) -> Result<Options> {
         let contract = self.contract.parse().map_err(|e| usage(format!("--contract: {e}")))?;
         let model = self.model.as_ref().map(|m| m.parse()).transpose();
-        let names = |names: &'_ [String]| names.iter().map(String::as_str).collect::<Vec<_>>();
         let rules = if self.only.is_empty() {
-            Rules::without(names(&self.ignore)).map_err(|e| usage(format!("--ignore: {e}")))?
+            Rules::without(self.ignore.iter().map(String::as_str))
+                .map_err(|e| usage(format!("--ignore: {e}")))?
         } else {
-            Rules::only(names(&self.only)).map_err(|e| usage(format!("--only: {e}")))?
+            Rules::only(self.only.iter().map(String::as_str))
+                .map_err(|e| usage(format!("--only: {e}")))?
         };
         Ok(Options {
             rules,

@@ -2,8 +2,10 @@
 
 pub(crate) mod campaign;
 pub(crate) mod check;
+pub(crate) mod cluster;
 pub(crate) mod convert;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod faults;
 pub(crate) mod generate;

@@ -1,19 +1,19 @@
 //! `perjury run`: form a cluster, break it while clients write and read, and judge what it promised.
 
 use super::check::Judging;
+use super::cluster::ClusterArgs;
 use super::faults::FaultArgs;
 use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::Result;
-use perjury_campaign::{CampaignError, ClusterPlan, RunPlan, Say};
+use perjury_campaign::{CampaignError, Pace, RunPlan, Say, Scenario};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
 };
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,9 +22,11 @@ use tokio_util::sync::CancellationToken;
 /// Arguments of `perjury run`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The cluster's driver.
-    #[arg(long, default_value = "testbed")]
-    cluster: String,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The options that the command line has, as opposed to defaults.
+    #[arg(skip)]
+    pub(crate) given: Vec<String>,
     /// What clients do.
     #[arg(short, long, default_value = "queue")]
     workload: Workload,
@@ -36,18 +38,18 @@ pub(crate) struct Args {
     /// node:NUMBER. A role named twice comes twice as often.
     #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
-    /// The mean time from a heal to the next fault.
-    #[arg(long, value_parser = duration, default_value = "3s")]
-    nemesis_interval: Duration,
-    /// How long a fault lasts.
-    #[arg(long, value_parser = duration, default_value = "2500ms")]
-    fault_duration: Duration,
+    /// The mean time from a heal to the next fault; 3s when absent, longer for clusters that start slowly.
+    #[arg(long, value_parser = duration)]
+    nemesis_interval: Option<Duration>,
+    /// How long a fault lasts; 2500ms when absent, longer for clusters that fail over slowly.
+    #[arg(long, value_parser = duration)]
+    fault_duration: Option<Duration>,
     /// How long clients work. A bare number is seconds.
     #[arg(long, value_parser = duration, default_value = "30s")]
     time_limit: Duration,
-    /// How long the cluster has to come back after the last fault.
-    #[arg(long, value_parser = duration, default_value = "20s")]
-    recovery_time_limit: Duration,
+    /// How long the cluster has to come back after the last fault; 20s when absent, longer for slow clusters.
+    #[arg(long, value_parser = duration)]
+    recovery_time_limit: Option<Duration>,
     /// How long the final reads may take.
     #[arg(long, value_parser = duration, default_value = "60s")]
     final_time_limit: Duration,
@@ -69,15 +71,10 @@ pub(crate) struct Args {
     /// The run's name; its folder is STORE/NAME/TIME.
     #[arg(long)]
     name: Option<String>,
-    /// A bug of the testbed to switch on; may be repeated. `perjury testbed bugs` lists them.
-    #[arg(long)]
-    bug: Vec<String>,
-    /// The plan.json of another run: the same operations and faults again.
-    #[arg(long, conflicts_with_all = ["cluster", "workload", "nemesis", "target", "time_limit", "rate", "concurrency", "seed", "bug"])]
-    plan: Option<PathBuf>,
-    /// The program of a node, instead of this perjury's own testbed.
-    #[arg(long)]
-    binary: Option<PathBuf>,
+    /// A named plan (raft-failover: form and measure, 100 messages read back, 1,000 messages with a leader kill), or a
+    /// file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
+    #[arg(long, value_name = "NAME|FILE")]
+    plan: Option<String>,
     #[command(flatten)]
     faults: FaultArgs,
     #[command(flatten)]
@@ -102,9 +99,6 @@ pub(crate) struct Args {
 
 #[derive(clap::Args)]
 struct TopicArgs {
-    /// How many nodes the cluster has.
-    #[arg(long, default_value_t = 3)]
-    nodes: u32,
     /// How many partitions the topic has.
     #[arg(long, default_value_t = 4)]
     partitions: i32,
@@ -112,8 +106,11 @@ struct TopicArgs {
     #[arg(long)]
     replication_factor: Option<i32>,
     /// min.insync.replicas of the topic; a majority of the replicas when absent.
-    #[arg(long)]
+    #[arg(long, visible_alias = "min-insync")]
     min_insync_replicas: Option<i32>,
+    /// unclean.leader.election.enable of the topic: a replica that is behind may become leader.
+    #[arg(long)]
+    unclean: bool,
 }
 
 #[derive(clap::Args)]
@@ -127,12 +124,9 @@ struct ClientArgs {
     /// How long a send may take before its outcome is unknown.
     #[arg(long, value_parser = duration, default_value = "10s")]
     send_timeout: Duration,
-    /// A librdkafka property, key=value; may be repeated.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = property)]
-    properties: Vec<(String, String)>,
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
+pub(crate) fn property(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err(format!("{text:?} is not key=value")),
@@ -175,16 +169,32 @@ pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<
 /// The resolved plan, checked.
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
-        Some(path) => load(path, args)?,
         None => resolve(args)?,
+        Some(name) => match Scenario::named(name) {
+            Some(scenario) => scenario.settle(resolve(args)?),
+            None => load(std::path::Path::new(name), args)?,
+        },
     };
     plan.validate().map_err(usage)?;
-    for bug in &plan.cluster.bugs {
-        bug.parse::<perjury_testbed::Bug>()
-            .map_err(|e| usage(format!("--bug: {e}; `perjury testbed bugs` lists them")))?;
-    }
     Ok(plan)
 }
+
+/// What a plan file decides; the command line may not say otherwise.
+const DECIDED: [&str; 13] = [
+    "cluster",
+    "cluster_version",
+    "cluster_set",
+    "nodes",
+    "workload",
+    "nemesis",
+    "target",
+    "time_limit",
+    "rate",
+    "concurrency",
+    "seed",
+    "bug",
+    "acks",
+];
 
 /// Runs, prints the report and gives its verdict.
 pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
@@ -236,16 +246,28 @@ fn stop_when_stdin_closes(stop: CancellationToken) {
 }
 
 fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| usage(format!("cannot read the plan {}: {e}", path.display())))?;
-    let mut plan: RunPlan = serde_json::from_str(&text).map_err(|e| {
+    if let Some(option) = DECIDED.iter().find(|name| args.given.iter().any(|given| given == *name))
+    {
+        let option = option.replace('_', "-");
+        return Err(usage(format!("--{option} cannot be used with a plan file, which decides it")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        usage(format!("there is no plan {:?}: {e}; give raft-failover or a file", path.display()))
+    })?;
+    let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+    let parsed = if is_toml {
+        toml::from_str(&text).map_err(|e| e.to_string())
+    } else {
+        serde_json::from_str(&text).map_err(|e| e.to_string())
+    };
+    let mut plan: RunPlan = parsed.map_err(|e| {
         usage(format!("{} is not a plan: {e}; give the plan.json of a run", path.display()))
     })?;
     if let Some(name) = &args.name {
         plan.name.clone_from(name);
     }
-    if args.binary.is_some() {
-        plan.cluster.binary.clone_from(&args.binary);
+    if let Some(binary) = args.cluster.given_binary() {
+        plan.cluster.binary = Some(binary);
     }
     Ok(plan)
 }
@@ -255,25 +277,20 @@ fn resolve(args: &Args) -> Result<RunPlan> {
     let nemesis = nemeses(&args.nemesis)?;
     let replication_factor = match args.topic.replication_factor {
         Some(factor) => factor,
-        None => i32::try_from(args.topic.nodes.min(3))?,
+        None => i32::try_from(args.cluster.size().min(3))?,
     };
     let fault_settings = args.faults.settings()?;
-    let cluster = ClusterPlan {
-        placement: args.faults.placement(&nemesis),
-        driver: args.cluster.clone(),
-        nodes: args.topic.nodes,
-        binary: args.binary.clone(),
-        bugs: args.bug.clone(),
-        formation_limit_ms: 30_000,
-    };
+    let mut cluster = args.cluster.plan()?;
+    cluster.placement = args.faults.placement(&cluster.driver, &nemesis);
+    let pace = Pace::of(&cluster.driver);
     let mut worker = WorkerPlan {
         seed,
         workload: args.workload,
-        concurrency: concurrency(&args.concurrency, args.topic.nodes)?,
+        concurrency: concurrency(&args.concurrency, args.cluster.size())?,
         rate: args.rate,
         poll_ratio: args.poll_ratio,
         time_limit_ms: millis(args.time_limit),
-        recovery_limit_ms: millis(args.recovery_time_limit),
+        recovery_limit_ms: millis(args.recovery_time_limit.unwrap_or(pace.recovery)),
         final_time_limit_ms: millis(args.final_time_limit),
         topic: TopicSettings {
             partitions: args.topic.partitions,
@@ -282,28 +299,31 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .topic
                 .min_insync_replicas
                 .unwrap_or(replication_factor / 2 + 1),
-            ..TopicSettings::default()
+            unclean_leader_election: args.topic.unclean,
+            topic: args.cluster.topic(args.workload.as_str()),
         },
         client: ClientSettings {
             acks: args.client.acks,
             idempotence: args.client.idempotence.unwrap_or(args.client.acks == Acks::All),
             isolation_level: IsolationLevel::ReadUncommitted,
             send_timeout_ms: millis(args.client.send_timeout),
-            properties: args.client.properties.iter().cloned().collect::<BTreeMap<_, _>>(),
+            properties: args.cluster.client_properties()?,
             ..ClientSettings::default()
         },
         nemesis,
         fault_settings,
         disarmed: args.faults.disarm,
         targets: args.target.clone(),
-        nemesis_interval_ms: millis(args.nemesis_interval),
-        fault_duration_ms: millis(args.fault_duration),
+        nemesis_interval_ms: millis(args.nemesis_interval.unwrap_or(pace.interval)),
+        fault_duration_ms: millis(args.fault_duration.unwrap_or(pace.fault)),
         schedule: Vec::new(),
     };
     worker.schedule_faults();
-    let name =
-        args.name.clone().unwrap_or_else(|| format!("{}-{}", args.cluster, args.workload.as_str()));
-    Ok(RunPlan { name, cluster, worker })
+    let name = args
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}", cluster.driver, args.workload.as_str()));
+    Ok(RunPlan { name, scenario: None, cluster, worker })
 }
 
 fn nemeses(names: &[String]) -> Result<Vec<FaultKind>> {

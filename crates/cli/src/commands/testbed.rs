@@ -31,6 +31,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Bugs => {
             for bug in Bug::ALL {
                 println!("{bug}\t{}", bug.summary());
+                println!("\timitates: {}", bug.imitates());
+                println!("\tshown by: {}", bug.needs());
             }
             Ok(ExitCode::SUCCESS)
         }

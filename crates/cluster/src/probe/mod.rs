@@ -78,6 +78,19 @@ pub trait MetadataProbe: Send + Sync {
     /// # Errors
     /// [`ProbeError`] when there is no usable answer within the probe's own bound.
     async fn metadata(&self, address: &str) -> Result<ClusterMetadata, ProbeError>;
+
+    /// Creates a topic through the node at `address`.
+    ///
+    /// # Errors
+    /// As [`create_topic`]; the whole takes at most `limit`.
+    async fn create_topic(
+        &self,
+        address: &str,
+        topic: &NewTopic,
+        limit: Duration,
+    ) -> Result<(), ProbeError> {
+        create_topic(address, topic, limit).await
+    }
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Connection>>>;

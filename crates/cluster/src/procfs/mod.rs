@@ -5,7 +5,8 @@ mod sockets;
 mod stat;
 
 pub use sockets::{
-    PortOwner, SocketEntry, listening_ports, parse_tcp_table, port_is_listened_on, port_owners,
+    PortOwner, SocketEntry, connected_ports, listening_ports, parse_tcp_table, port_is_listened_on,
+    port_owners,
 };
 pub use stat::{
     ExitInfo, ProcStat, ProcessIdentity, boot_id, group_members, parse_stat, read_stat,

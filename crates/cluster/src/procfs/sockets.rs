@@ -8,12 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The kernel's number for a listening TCP socket (`TCP_LISTEN`).
 const LISTENING: u8 = 0x0A;
+/// The kernel's number for an established TCP connection (`TCP_ESTABLISHED`).
+const ESTABLISHED: u8 = 0x01;
 
 /// One line of `/proc/net/tcp` or `/proc/net/tcp6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketEntry {
     /// The local address.
     pub local: SocketAddr,
+    /// The address at the other end; port 0 of a listener.
+    pub remote: SocketAddr,
     /// The kernel's connection state; 0x0A is a listener.
     pub state: u8,
     /// The socket's inode, which joins it to a file descriptor of its owner.
@@ -38,10 +42,11 @@ pub fn parse_tcp_table(text: &str) -> Vec<SocketEntry> {
 fn parse_line(line: &str) -> Option<SocketEntry> {
     let mut fields = line.split_ascii_whitespace();
     let local = parse_address(fields.nth(1)?)?;
-    let state = u8::from_str_radix(fields.nth(1)?, 16).ok()?;
+    let remote = parse_address(fields.next()?)?;
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
     // Queues, timer, retransmits, uid and timeout lie between the state and the inode.
     let inode = fields.nth(5)?.parse().ok()?;
-    Some(SocketEntry { local, state, inode })
+    Some(SocketEntry { local, remote, state, inode })
 }
 
 /// The kernel prints each 32-bit word of an address as a number in the host's byte order.
@@ -66,11 +71,17 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
 
 /// The listening sockets of the network namespace that process `pid` lives in.
 fn listeners(pid: &str) -> Vec<SocketEntry> {
+    let mut entries = sockets(pid);
+    entries.retain(SocketEntry::is_listening);
+    entries
+}
+
+/// The TCP sockets of the network namespace that process `pid` lives in.
+fn sockets(pid: &str) -> Vec<SocketEntry> {
     ["tcp", "tcp6"]
         .iter()
         .filter_map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).ok())
         .flat_map(|text| parse_tcp_table(&text))
-        .filter(SocketEntry::is_listening)
         .collect()
 }
 
@@ -141,6 +152,16 @@ pub fn listening_ports(pid: u32) -> Vec<u16> {
         .map(|entry| entry.local.port())
         .collect();
     ports.into_iter().collect()
+}
+
+/// The ports at the other end of the established TCP connections of process `pid`.
+#[must_use]
+pub fn connected_ports(pid: u32) -> BTreeSet<u16> {
+    let own = socket_inodes(pid);
+    let established =
+        |entry: &SocketEntry| entry.state == ESTABLISHED && own.contains(&entry.inode);
+    let entries = sockets(&pid.to_string());
+    entries.iter().filter(|entry| established(entry)).map(|entry| entry.remote.port()).collect()
 }
 
 /// The inodes of the sockets that a process holds open; empty when that may not be looked at.

@@ -3,6 +3,7 @@
 //! Marked as test code as a whole, so that the lints know its helper functions for what they are.
 
 #[cfg(test)]
+mod chronik;
 mod faults;
 #[cfg(test)]
 mod formation;

@@ -79,7 +79,9 @@ async fn splits_between_namespaces_are_seen_from_inside_and_leave_nothing() {
     rig.cluster.form(LONG).await.unwrap();
     let own: Vec<String> = ALL
         .iter()
-        .map(|node| rig.driver.local().unwrap().namespaces().unwrap().namespace(*node).unwrap().into())
+        .map(|node| {
+            rig.driver.local().unwrap().namespaces().unwrap().namespace(*node).unwrap().into()
+        })
         .collect();
     assert!(own.iter().all(|name| namespaces().contains(name)));
     use FaultKind::{Halves, Isolate, OneWayIn, OneWayOut, Partition, Ring};

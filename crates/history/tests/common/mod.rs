@@ -4,12 +4,6 @@ use perjury_history::{Event, F, Kind, Mop, OpError, Payload, Process, Record, Re
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// How many damaged inputs to read: as many as `PERJURY_FUZZ_CASES` says, or this many.
-pub(crate) fn cases(otherwise: u64) -> u64 {
-    let set = std::env::var("PERJURY_FUZZ_CASES").ok();
-    set.map_or(otherwise, |n| n.parse().expect("PERJURY_FUZZ_CASES is a number"))
-}
-
 pub(crate) fn scalar() -> impl Strategy<Value = Scalar> {
     prop_oneof![
         (i64::MIN + 1..=i64::MAX).prop_map(Scalar::Int),

@@ -8,19 +8,18 @@ use futures::FutureExt;
 use futures::future::select_all;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, FetchableTopicResponse, PartitionData,
+};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, ProducerId, TopicName};
 use tokio::sync::watch;
 
 use super::dispatch::Answer;
 use super::{Context, Reply};
-use crate::replica::types::{Fetched, Progress, ReplicaError};
+use crate::replica::types::{Fetched, Isolation, Progress, ReplicaError};
 
 /// The longest long poll.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-
-/// Isolation level `read_committed` on the wire.
-const READ_COMMITTED: i8 = 1;
 
 /// One look at everything that was asked for.
 #[derive(Default)]
@@ -85,12 +84,10 @@ fn look(context: &Context, request: &FetchRequest) -> Look {
                     room = room.saturating_sub(fetched.records.len());
                     data = data
                         .with_high_watermark(fetched.watermark)
-                        .with_last_stable_offset(fetched.watermark)
-                        .with_log_start_offset(0)
+                        .with_last_stable_offset(fetched.stable)
+                        .with_log_start_offset(fetched.start)
+                        .with_aborted_transactions(aborted(context, request, &fetched))
                         .with_records(Some(fetched.records));
-                    if request.isolation_level == READ_COMMITTED {
-                        data = data.with_aborted_transactions(Some(Vec::new()));
-                    }
                 }
                 Err(error) => {
                     look.urgent = true;
@@ -103,6 +100,27 @@ fn look(context: &Context, request: &FetchRequest) -> Look {
         look.topics.push(topic.with_partitions(partitions));
     }
     look
+}
+
+/// What a `read_committed` consumer has to skip; `None` for others.
+fn aborted(
+    context: &Context,
+    request: &FetchRequest,
+    fetched: &Fetched,
+) -> Option<Vec<AbortedTransaction>> {
+    if Isolation::from_wire(request.isolation_level) == Isolation::ReadUncommitted {
+        return None;
+    }
+    // The one switch of Bug::AbortedVisible.
+    if context.switches.hide_aborts() {
+        return Some(Vec::new());
+    }
+    let listed = fetched.aborted.iter().map(|one| {
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(one.producer_id))
+            .with_first_offset(one.first_offset)
+    });
+    Some(listed.collect())
 }
 
 /// Reads one partition. A consumer is served under a valid lease only, which is looked at after
@@ -118,10 +136,14 @@ fn read(
     let (offset, epoch) = (wanted.fetch_offset, wanted.current_leader_epoch);
     let partition = context.hosted(topic, wanted.partition)?;
     let result = match u32::try_from(request.replica_id.0) {
-        Ok(follower) => partition.read_as_follower(follower, offset, epoch, limit),
+        Ok(follower) => {
+            let from = (wanted.log_start_offset, offset);
+            partition.read_as_follower(follower, from, epoch, limit)
+        }
         Err(_) => {
-            let fetched = partition.read(offset, epoch, limit)?;
-            if context.plane.lease.is_valid() {
+            let isolation = Isolation::from_wire(request.isolation_level);
+            let fetched = partition.read(offset, epoch, limit, isolation)?;
+            if context.may_read() {
                 Ok(fetched)
             } else {
                 Err(ResponseError::NotLeaderOrFollower.into())

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::dispatch::Answer;
 use super::{Context, Reply};
 use crate::control::image::{Image, NO_LEADER, PartitionState, TopicState, broker_id};
+use crate::coordinator;
 
 /// Answers Metadata. Topics are never created by it.
 pub(super) fn handle(context: &Context, request: &MetadataRequest, answer: Answer) -> Reply {
@@ -70,6 +71,7 @@ fn describe(image: &Image, name: &str, state: &TopicState) -> MetadataResponseTo
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
         .with_topic_id(state.id)
+        .with_is_internal(coordinator::is_internal(name))
         .with_partitions(partitions.map(|(index, p)| describe_partition(image, index, p)).collect())
 }
 

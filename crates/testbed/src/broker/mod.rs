@@ -4,17 +4,19 @@
 //! that order; those that wait do not hold up the ones behind them from taking effect. That is what
 //! a pipelining client needs to keep its producer's order.
 
+mod admin;
 mod dispatch;
 mod fetch;
+mod groups;
 mod metadata;
 mod offsets;
 mod produce;
-mod producer_ids;
 mod topics;
+mod transactions;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,10 +28,10 @@ use tokio::sync::mpsc;
 
 use crate::bugs::Switches;
 use crate::control::plane::Plane;
+use crate::coordinator::Coordinators;
 use crate::events;
 use crate::replica::manager::ReplicaManager;
 use crate::wire::read_frame;
-use producer_ids::ProducerIds;
 
 /// How many requests of one connection may wait for their answers.
 const PIPELINE: usize = 64;
@@ -43,9 +45,11 @@ pub(crate) struct Context {
     plane: Arc<Plane>,
     replicas: Arc<ReplicaManager>,
     switches: Arc<Switches>,
-    producer_ids: ProducerIds,
+    coordinators: Arc<Coordinators>,
     /// Counts produce requests, for the bug that swallows some of their answers.
     produce_requests: AtomicU64,
+    /// Counts EndTxn requests, for the bug that delays some of them.
+    end_requests: AtomicU64,
 }
 
 /// What becomes of a request.
@@ -74,20 +78,25 @@ pub(crate) async fn serve(
         Ok(listener) => listener,
         Err(source) => return replicas.storage_failed("kafka listener", &source),
     };
+    let coordinators =
+        Coordinators::start(Arc::clone(&plane), Arc::clone(&replicas), Arc::clone(&switches));
     let context = Arc::new(Context {
         plane,
         replicas,
         switches,
-        producer_ids: ProducerIds::default(),
+        coordinators,
         produce_requests: AtomicU64::new(0),
+        end_requests: AtomicU64::new(0),
     });
+    let connections = AtomicU64::new(0);
     tracing::info!(%addr, "{}", events::KAFKA_LISTENER_READY);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let context = Arc::clone(&context);
+                let connection = connections.fetch_add(1, Ordering::Relaxed) + 1;
                 tokio::spawn(async move {
-                    if let Err(error) = converse(context, stream).await {
+                    if let Err(error) = converse(context, stream, connection).await {
                         tracing::debug!(%error, "client connection ended");
                     }
                 });
@@ -100,14 +109,16 @@ pub(crate) async fn serve(
     }
 }
 
-async fn converse(context: Arc<Context>, stream: TcpStream) -> io::Result<()> {
+async fn converse(context: Arc<Context>, stream: TcpStream, connection: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (reader, writer) = stream.into_split();
     let (pending, replies) = mpsc::channel(PIPELINE);
     let reading = async {
         let mut reader = BufReader::new(reader);
         while let Some(frame) = read_frame(&mut reader).await? {
-            let Some(reply) = dispatch::dispatch(&context, frame)? else { break };
+            let Some(reply) = dispatch::dispatch(&context, frame, connection).await? else {
+                break;
+            };
             if pending.send(reply).await.is_err() {
                 break;
             }

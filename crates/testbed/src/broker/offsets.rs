@@ -15,8 +15,7 @@ use kafka_protocol::messages::{
 
 use super::dispatch::Answer;
 use super::{Context, Reply};
-use crate::log::partition_log::LOG_START;
-use crate::replica::types::ReplicaError;
+use crate::replica::types::{Isolation, ReplicaError};
 
 /// Special timestamps of ListOffsets.
 const LATEST: i64 = -1;
@@ -32,11 +31,12 @@ pub(super) fn list_offsets(
     request: &ListOffsetsRequest,
     answer: Answer,
 ) -> Reply {
+    let isolation = Isolation::from_wire(request.isolation_level);
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
             let response = ListOffsetsPartitionResponse::default()
                 .with_partition_index(wanted.partition_index);
-            match list_one(context, &topic.name, wanted) {
+            match list_one(context, &topic.name, wanted, isolation) {
                 Ok((offset, timestamp, epoch)) => {
                     let response = response.with_offset(offset).with_timestamp(timestamp);
                     if answer.version >= 4 { response.with_leader_epoch(epoch) } else { response }
@@ -65,18 +65,23 @@ fn list_one(
     context: &Context,
     topic: &TopicName,
     wanted: &ListOffsetsPartition,
+    isolation: Isolation,
 ) -> Result<Found, ReplicaError> {
-    let partition = context.serving(topic, wanted.partition_index)?;
+    let partition = context.hosted(topic, wanted.partition_index)?;
+    if !context.may_read() {
+        return Err(ResponseError::NotLeaderOrFollower.into());
+    }
     let client_epoch = wanted.current_leader_epoch;
     let none = (-1, -1, -1);
     match wanted.timestamp {
-        LATEST => partition.latest_offset(client_epoch).map(|(epoch, offset)| (offset, -1, epoch)),
-        EARLIEST => partition.earliest_epoch(client_epoch).map(|epoch| (LOG_START, -1, epoch)),
-        MAX_TIMESTAMP => {
-            partition.offset_by_time(None, client_epoch).map(|found| found.unwrap_or(none))
-        }
-        at if at >= 0 => {
-            partition.offset_by_time(Some(at), client_epoch).map(|found| found.unwrap_or(none))
+        LATEST => partition
+            .latest_offset(client_epoch, isolation)
+            .map(|(epoch, offset)| (offset, -1, epoch)),
+        EARLIEST => partition.earliest(client_epoch).map(|(epoch, offset)| (offset, -1, epoch)),
+        at if at == MAX_TIMESTAMP || at >= 0 => {
+            let at = (at >= 0).then_some(at);
+            let found = partition.offset_by_time(at, client_epoch, isolation)?;
+            Ok(found.unwrap_or(none))
         }
         _ => Err(ResponseError::InvalidRequest.into()),
     }

@@ -14,9 +14,11 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 
 use super::dispatch::Answer;
 use super::{Context, Pending, Reply};
-use crate::log::batch::{self, BatchError};
+use crate::coordinator;
+use crate::coordinator::transactions::Producer;
+use crate::log::batch::{self, BatchError, BatchHeader};
 use crate::replica::partition::Partition;
-use crate::replica::types::{Appended, ReplicaError};
+use crate::replica::types::{Appended, Conditions, ReplicaError};
 
 /// Largest batch in bytes (Kafka's default `max.message.bytes`).
 const MAX_BATCH_BYTES: usize = 1_048_588;
@@ -27,24 +29,29 @@ struct Attempt {
     result: Result<(Arc<Partition>, Appended), ReplicaError>,
 }
 
-/// Appends what the request carries and returns its answer to come.
-pub(super) fn handle(context: &Arc<Context>, request: ProduceRequest, answer: Answer) -> Pending {
+/// Appends what the request carries and returns its answer to come. Only for the first batch of a
+/// transaction this waits: for the coordinator, which confirms it.
+pub(super) async fn handle(
+    context: &Arc<Context>,
+    request: ProduceRequest,
+    answer: Answer,
+) -> Pending {
     let acks = request.acks;
     let ordinal = context.produce_requests.fetch_add(1, Ordering::Relaxed) + 1;
     let withheld = context.switches.withhold_answer(ordinal);
-    let transactional = request.transactional_id.is_some();
+    let id = request.transactional_id.as_ref().map(|id| id.to_string());
     let mut topics: Vec<(TopicName, Vec<Attempt>)> = Vec::new();
     for topic in request.topic_data {
-        let attempts = topic.partition_data.into_iter().map(|data| {
+        let mut attempts = Vec::new();
+        for data in topic.partition_data {
             let index = data.index;
             let result = match acks {
-                _ if transactional => Err(ResponseError::InvalidRequest.into()),
-                -1..=1 => append(context, &topic.name, data, acks),
+                0 | 1 if id.is_some() => Err(ResponseError::InvalidRequiredAcks.into()),
+                -1..=1 => append(context, &topic.name, data, acks, id.as_deref()).await,
                 _ => Err(ResponseError::InvalidRequiredAcks.into()),
             };
-            Attempt { index, result }
-        });
-        let attempts = attempts.collect();
+            attempts.push(Attempt { index, result });
+        }
         topics.push((topic.name, attempts));
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
@@ -75,12 +82,16 @@ pub(super) fn handle(context: &Arc<Context>, request: ProduceRequest, answer: An
     .boxed()
 }
 
-fn append(
+async fn append(
     context: &Context,
     topic: &TopicName,
     data: PartitionProduceData,
     acks: i16,
+    transactional_id: Option<&str>,
 ) -> Result<(Arc<Partition>, Appended), ReplicaError> {
+    if coordinator::is_internal(topic) {
+        return Err(ResponseError::InvalidTopicException.into());
+    }
     let partition = context.serving(topic, data.index)?;
     let bytes: Bytes = data.records.unwrap_or_default();
     if bytes.len() > MAX_BATCH_BYTES {
@@ -91,14 +102,52 @@ fn append(
         BatchError::Magic(_) => ResponseError::UnsupportedForMessageFormat,
         BatchError::Truncated | BatchError::Malformed => ResponseError::InvalidRecord,
     })?;
-    if header.is_transactional_or_control() {
+    if header.is_control() || header.is_transactional() != transactional_id.is_some() {
         return Err(ResponseError::InvalidRecord.into());
     }
-    let appended = partition.produce(&bytes, &header, acks == -1);
+    let last_ended = match transactional_id {
+        Some(id) => confirm(context, &partition, id, &header).await?,
+        None => None,
+    };
+    let conditions = Conditions { acks_all: acks == -1, last_ended, ..Conditions::default() };
+    let appended = partition.produce(&bytes, &header, conditions);
     if let Err(ReplicaError::Storage(source)) = &appended {
         context.replicas.storage_failed("partition log", source);
     }
     Ok((Arc::clone(&partition), appended?))
+}
+
+/// Before the first batch of a transaction on a partition: asks the coordinator whether it is open
+/// and includes the partition (KIP-890), so that a batch that comes after the transaction's end does
+/// not begin one that nobody ends. Returns the ordinal of the producer's last transaction here, which
+/// must still be so when the batch is appended.
+async fn confirm(
+    context: &Context,
+    partition: &Partition,
+    transactional_id: &str,
+    header: &BatchHeader,
+) -> Result<Option<i64>, ResponseError> {
+    let (open, last_ended) = partition.transaction_of(header.producer_id);
+    if open {
+        return Ok(None);
+    }
+    let producer = Producer {
+        transactional_id: transactional_id.to_owned(),
+        producer_id: header.producer_id,
+        epoch: header.producer_epoch,
+        connection: 0,
+    };
+    let place = (partition.topic.clone(), partition.index);
+    match context.coordinators.verify(&producer, &place).await {
+        Ok(()) => Ok(Some(last_ended)),
+        Err(
+            error @ (ResponseError::InvalidTxnState
+            | ResponseError::InvalidProducerEpoch
+            | ResponseError::InvalidProducerIdMapping),
+        ) => Err(error),
+        // Clients know this one as a reason to try again.
+        Err(_) => Err(ResponseError::NotEnoughReplicas),
+    }
 }
 
 async fn acknowledge(
@@ -121,11 +170,20 @@ async fn acknowledge(
         if let Err(error) = partition.committed(appended, lease, deadline).await {
             return response.with_error_code(error.code());
         }
+        if let Some(delay) = context.switches.answer_delay() {
+            tokio::time::sleep(delay).await;
+        }
     }
-    response.with_base_offset(appended.base_offset).with_log_start_offset(0)
+    response.with_base_offset(appended.base_offset).with_log_start_offset(partition.start_offset())
 }
 
 impl Context {
+    /// Whether this broker may answer reads.
+    pub(super) fn may_read(&self) -> bool {
+        // The one switch of Bug::StaleLeader.
+        self.switches.read_without_lease() || self.plane.lease.is_valid()
+    }
+
     /// The replica for a request of a client, if this broker may serve at all.
     ///
     /// # Errors

@@ -18,23 +18,25 @@ use uuid::Uuid;
 use super::dispatch::Answer;
 use super::{Context, Reply};
 use crate::control::commands::{Command, CreateTopic, Outcome, Refusal};
-use crate::control::image::{Image, MIN_INSYNC_REPLICAS, UNCLEAN_ELECTION};
+use crate::control::image::{
+    CLEANUP_POLICY, DELETE_RETENTION, Image, MIN_INSYNC_REPLICAS, UNCLEAN_ELECTION,
+};
 use crate::control::plane::Plane;
+use crate::coordinator;
 
 /// Longest topic name, as in Kafka.
 const NAME_LIMIT: usize = 249;
 
 /// Most partitions of one topic; each replica keeps a file and a task.
-const PARTITION_LIMIT: i32 = 1_000;
+pub(super) const PARTITION_LIMIT: i32 = 1_000;
 
 /// Settings that are taken because this broker behaves as they say anyhow.
-const FIXED_SETTINGS: [(&str, &str); 3] =
-    [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+const FIXED_SETTINGS: [(&str, &str); 2] = [("retention.ms", "-1"), ("retention.bytes", "-1")];
 
 /// An error of the protocol with a sentence for the user.
-type Problem = (ResponseError, String);
+pub(super) type Problem = (ResponseError, String);
 
-fn deadline(timeout_ms: i32) -> Instant {
+pub(super) fn deadline(timeout_ms: i32) -> Instant {
     Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
 }
 
@@ -98,6 +100,10 @@ fn validate(plane: &Plane, topic: &CreatableTopic) -> Result<CreateTopic, Proble
     if name.is_empty() || name.len() > NAME_LIMIT || name == "." || name == ".." {
         return Err((ResponseError::InvalidTopicException, format!("bad topic name {name:?}")));
     }
+    if coordinator::is_internal(&name) {
+        let message = format!("{name} belongs to the coordinators, which create it when needed");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
     if !name.chars().all(legal) {
         let message = format!("topic name {name:?} has characters other than a-z A-Z 0-9 . _ -");
         return Err((ResponseError::InvalidTopicException, message));
@@ -133,6 +139,8 @@ fn check_setting(name: &str, value: &str) -> Result<(), Problem> {
     let good = match name {
         MIN_INSYNC_REPLICAS => value.parse::<u16>().is_ok_and(|count| count > 0),
         UNCLEAN_ELECTION => matches!(value, "true" | "false"),
+        CLEANUP_POLICY => matches!(value, "delete" | "compact"),
+        DELETE_RETENTION => value.parse::<i64>().is_ok_and(|ms| ms >= 0),
         name => FIXED_SETTINGS.contains(&(name, value)),
     };
     if good {
@@ -142,12 +150,16 @@ fn check_setting(name: &str, value: &str) -> Result<(), Problem> {
     Err((ResponseError::InvalidConfig, message))
 }
 
-async fn propose(plane: &Plane, command: &Command, deadline: Instant) -> Result<Outcome, Problem> {
+pub(super) async fn propose(
+    plane: &Plane,
+    command: &Command,
+    deadline: Instant,
+) -> Result<Outcome, Problem> {
     let answer = plane.propose_until(command, deadline).await;
     answer.map_err(|error| (ResponseError::RequestTimedOut, error.to_string()))
 }
 
-fn accept(outcome: Outcome) -> Result<(), Problem> {
+pub(super) fn accept(outcome: Outcome) -> Result<(), Problem> {
     let Outcome::Refused(refusal) = outcome else { return Ok(()) };
     let error = match refusal {
         Refusal::TopicExists => ResponseError::TopicAlreadyExists,
@@ -159,7 +171,7 @@ fn accept(outcome: Outcome) -> Result<(), Problem> {
     Err((error, refusal.to_string()))
 }
 
-async fn wait_for(
+pub(super) async fn wait_for(
     plane: &Plane,
     deadline: Instant,
     mut done: impl FnMut(&Image) -> bool,
@@ -194,6 +206,10 @@ pub(super) async fn delete(
 }
 
 async fn delete_one(plane: &Plane, name: &str, deadline: Instant) -> Result<(), Problem> {
+    if coordinator::is_internal(name) {
+        let message = format!("{name} belongs to the coordinators and cannot be deleted");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
     let command = Command::DeleteTopic { name: name.to_owned() };
     accept(propose(plane, &command, deadline).await?)?;
     wait_for(plane, deadline, |image| !image.topics.contains_key(name)).await

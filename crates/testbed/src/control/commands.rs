@@ -15,13 +15,22 @@ pub(crate) enum Command {
     /// A broker process started. It begins fenced and with a new broker epoch.
     RegisterBroker { id: u32, incarnation: Uuid, kafka: HostPort },
     /// The lease of a broker ran out.
-    FenceBroker { id: u32, broker_epoch: u64 },
+    FenceBroker {
+        id: u32,
+        broker_epoch: u64,
+        /// Whether replicas out of sync are to lead in its place, see
+        /// [`Bug::UncleanFailover`](crate::Bug::UncleanFailover).
+        #[serde(default)]
+        unclean: bool,
+    },
     /// A registered broker sends heartbeats and knows the metadata.
     UnfenceBroker { id: u32, broker_epoch: u64 },
     /// A partition leader proposes another in-sync set (Kafka's AlterPartition, KIP-497).
     AlterPartition(AlterPartition),
     /// A new topic.
     CreateTopic(CreateTopic),
+    /// Adds partitions to a topic until there are so many.
+    CreatePartitions { name: String, total: u32 },
     /// Removes a topic.
     DeleteTopic { name: String },
     /// Reserves producer ids for one broker (Kafka's AllocateProducerIds, KIP-730).

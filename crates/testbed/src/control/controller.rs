@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use super::commands::Command;
 use super::image::{BrokerState, Image};
 use super::plane::Plane;
+use crate::bugs::Bug;
 use crate::events;
 
 /// Period of the controller's loop.
@@ -68,8 +69,10 @@ fn duty(plane: &Plane, image: &Image, listening_since: Instant) -> Option<Comman
         let heard = plane.heard(id);
         let last = heard.as_ref().map_or(listening_since, |(at, _)| *at).max(listening_since);
         if last.elapsed() > lease {
-            return (!broker.fenced || holds_a_place(image, id))
-                .then_some(Command::FenceBroker { id, broker_epoch });
+            return (!broker.fenced || holds_a_place(image, id)).then(|| {
+                let unclean = plane.config.bugs.contains(&Bug::UncleanFailover);
+                Command::FenceBroker { id, broker_epoch, unclean }
+            });
         }
         let (at, heartbeat) = heard?;
         let alive = at.elapsed() < lease / 2

@@ -20,6 +20,15 @@ pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 /// Topic setting: whether a replica outside the in-sync set may lead when no other is left.
 pub(crate) const UNCLEAN_ELECTION: &str = "unclean.leader.election.enable";
 
+/// Topic setting: `delete`, or `compact` for topics of which each key's last value is kept.
+pub(crate) const CLEANUP_POLICY: &str = "cleanup.policy";
+
+/// Topic setting: how long compaction keeps tombstones, in milliseconds.
+pub(crate) const DELETE_RETENTION: &str = "delete.retention.ms";
+
+/// Kafka's default of [`DELETE_RETENTION`].
+const DELETE_RETENTION_DEFAULT: i64 = 86_400_000;
+
 /// A registered broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BrokerState {
@@ -62,6 +71,17 @@ impl TopicState {
     /// The value of a boolean setting; false if it is absent.
     fn flag(&self, name: &str) -> bool {
         self.configs.get(name).is_some_and(|value| value == "true")
+    }
+
+    /// Whether it is compacted.
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.configs.get(CLEANUP_POLICY).is_some_and(|value| value == "compact")
+    }
+
+    /// How long tombstones stay, in milliseconds.
+    pub(crate) fn delete_retention_ms(&self) -> i64 {
+        let set = self.configs.get(DELETE_RETENTION).and_then(|value| value.parse().ok());
+        set.unwrap_or(DELETE_RETENTION_DEFAULT)
     }
 
     /// `min.insync.replicas` of this topic, if set.
@@ -110,10 +130,15 @@ impl Image {
             Command::RegisterBroker { id, incarnation, kafka } => {
                 Ok(self.register(index, *id, *incarnation, kafka))
             }
-            Command::FenceBroker { id, broker_epoch } => self.fence(index, *id, *broker_epoch),
+            Command::FenceBroker { id, broker_epoch, unclean } => {
+                self.fence(index, *id, *broker_epoch, *unclean)
+            }
             Command::UnfenceBroker { id, broker_epoch } => self.unfence(index, *id, *broker_epoch),
             Command::AlterPartition(request) => self.alter_partition(request),
             Command::CreateTopic(request) => self.create_topic(index, request),
+            Command::CreatePartitions { name, total } => {
+                self.create_partitions(index, name, *total)
+            }
             Command::DeleteTopic { name } => match self.topics.remove(name) {
                 Some(_) => Ok(Outcome::Done),
                 None => Err(Refusal::UnknownTopicOrPartition),
@@ -145,7 +170,13 @@ impl Image {
         Outcome::Registered { broker_epoch: index }
     }
 
-    fn fence(&mut self, index: u64, id: u32, broker_epoch: u64) -> Result<Outcome, Refusal> {
+    fn fence(
+        &mut self,
+        index: u64,
+        id: u32,
+        broker_epoch: u64,
+        unclean: bool,
+    ) -> Result<Outcome, Refusal> {
         let broker = self.brokers.get_mut(&id).ok_or(Refusal::StaleBroker)?;
         if broker.broker_epoch != broker_epoch {
             return Err(Refusal::StaleBroker);
@@ -162,9 +193,37 @@ impl Image {
             }
         }
         for (topic, partition) in self.partitions_where(|state| state.leader == Some(id)) {
-            self.elect(&topic, partition);
+            // The one switch of Bug::UncleanFailover.
+            if unclean {
+                self.elect_laggard(&topic, partition);
+            }
+            if self.leads(id, &topic, partition) {
+                self.elect(&topic, partition);
+            }
         }
         Ok(Outcome::Done)
+    }
+
+    fn leads(&self, id: u32, topic: &str, partition: usize) -> bool {
+        let state = self.topics.get(topic).and_then(|topic| topic.partitions.get(partition));
+        state.is_some_and(|state| state.leader == Some(id))
+    }
+
+    /// Gives the partition to a live replica outside the in-sync set, if there is one, as
+    /// [`Bug::UncleanFailover`](crate::Bug::UncleanFailover) does.
+    fn elect_laggard(&mut self, topic: &str, partition: usize) {
+        let brokers = &self.brokers;
+        let active = |id: &u32| brokers.get(id).is_some_and(|broker| !broker.fenced);
+        let state = self.topics.get_mut(topic).and_then(|one| one.partitions.get_mut(partition));
+        let Some(state) = state else { return };
+        let chosen =
+            state.replicas.iter().copied().find(|id| active(id) && !state.isr.contains(id));
+        if let Some(id) = chosen {
+            state.isr = vec![id];
+            state.leader = Some(id);
+            state.leader_epoch += 1;
+            state.partition_epoch += 1;
+        }
     }
 
     fn unfence(&mut self, index: u64, id: u32, broker_epoch: u64) -> Result<Outcome, Refusal> {
@@ -271,22 +330,51 @@ impl Image {
         }
         let first = self.topics.len();
         let partitions = (0..request.partitions as usize)
-            .map(|partition| {
-                let replicas: Vec<u32> = (0..factor)
-                    .map(|replica| brokers[(first + partition + replica) % brokers.len()])
-                    .collect();
-                // A fenced broker holds nothing of a new topic, so it starts outside the set.
-                let mut isr: Vec<u32> =
-                    replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
-                if isr.is_empty() {
-                    isr.clone_from(&replicas);
-                }
-                let leader = isr.iter().copied().find(|id| self.is_active(*id));
-                PartitionState { replicas, isr, leader, leader_epoch: 0, partition_epoch: 0 }
-            })
+            .map(|partition| self.place(first + partition, &brokers, factor))
             .collect();
         let (id, configs) = (request.id, request.configs.clone());
         self.topics.insert(request.name.clone(), TopicState { id, configs, partitions });
+        self.leadership_index = index;
+        Ok(Outcome::Done)
+    }
+}
+
+impl Image {
+    /// A new partition whose replicas begin at the given place in the circle of brokers.
+    fn place(&self, first: usize, brokers: &[u32], factor: usize) -> PartitionState {
+        let replicas: Vec<u32> =
+            (0..factor).map(|replica| brokers[(first + replica) % brokers.len()]).collect();
+        // A fenced broker holds nothing of a new topic, so it starts outside the set.
+        let mut isr: Vec<u32> = replicas.iter().copied().filter(|id| self.is_active(*id)).collect();
+        if isr.is_empty() {
+            isr.clone_from(&replicas);
+        }
+        let leader = isr.iter().copied().find(|id| self.is_active(*id));
+        PartitionState { replicas, isr, leader, leader_epoch: 0, partition_epoch: 0 }
+    }
+
+    /// Adds partitions up to a total; the total that there is already is no error, because it may be
+    /// the same request again.
+    fn create_partitions(
+        &mut self,
+        index: u64,
+        name: &str,
+        total: u32,
+    ) -> Result<Outcome, Refusal> {
+        let topic = self.topics.get(name).ok_or(Refusal::UnknownTopicOrPartition)?;
+        let (present, total) = (topic.partitions.len(), total as usize);
+        if total < present {
+            return Err(Refusal::Partitions);
+        }
+        let brokers: Vec<u32> = self.brokers.keys().copied().collect();
+        let factor = topic.partitions.first().map_or(1, |state| state.replicas.len());
+        let first = self.topics.len();
+        let more: Vec<PartitionState> = (present..total)
+            .map(|partition| self.place(first + partition, &brokers, factor.min(brokers.len())))
+            .collect();
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.partitions.extend(more);
+        }
         self.leadership_index = index;
         Ok(Outcome::Done)
     }

@@ -26,7 +26,7 @@ fn cluster() -> Image {
 
 fn fence(image: &mut Image, id: u32) {
     let broker_epoch = image.brokers[&id].broker_epoch;
-    image.apply(30, &Command::FenceBroker { id, broker_epoch });
+    image.apply(30, &Command::FenceBroker { id, broker_epoch, unclean: false });
 }
 
 #[test]
@@ -117,4 +117,23 @@ fn producer_ids_are_never_given_twice() {
     let second = image.apply(71, &Command::AllocateProducerIds { count: 1000 });
     assert_eq!(first, Outcome::ProducerIds { first: 0 });
     assert_eq!(second, Outcome::ProducerIds { first: 1000 });
+}
+
+#[test]
+fn unclean_failover_elects_a_replica_out_of_sync_and_partitions_can_be_added() {
+    for (unclean, expected) in [(false, Some(2)), (true, Some(3))] {
+        let mut image = cluster();
+        let topic = image.topics.get_mut("t").expect("exists");
+        topic.partitions[0].isr = vec![1, 2];
+        let more = Command::CreatePartitions { name: "t".into(), total: 5 };
+        assert_eq!(image.apply(25, &more), Outcome::Done);
+        assert_eq!(image.apply(26, &more), Outcome::Done);
+        assert_eq!(image.topics["t"].partitions.len(), 5);
+        assert!(image.topics["t"].partitions.iter().all(|p| p.leader.is_some()));
+        let fewer = Command::CreatePartitions { name: "t".into(), total: 4 };
+        assert_eq!(image.apply(27, &fewer), Outcome::Refused(Refusal::Partitions));
+        image.apply(30, &Command::FenceBroker { id: 1, broker_epoch: 1, unclean });
+        let state = image.partition("t", 0).expect("exists");
+        assert_eq!((state.leader, state.leader_epoch), (expected, 1));
+    }
 }

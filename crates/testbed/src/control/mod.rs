@@ -3,11 +3,13 @@
 //! * [`image`]: the metadata, and how a command changes it; pure and deterministic.
 //! * [`raft`], [`journal`], [`machine`], [`network`]: what openraft needs.
 //! * [`rpc`], [`server`]: the Raft port.
-//! * [`heartbeat`]: a broker's lease. [`controller`]: what the Raft leader does.
+//! * [`heartbeat`]: a broker's lease. [`controller`]: what the Raft leader does. [`elections`]: when a
+//!   node may stand to become it.
 //! * [`plane`]: the handle that the rest of the node holds.
 
 pub(crate) mod commands;
 pub(crate) mod controller;
+pub(crate) mod elections;
 pub(crate) mod heartbeat;
 pub(crate) mod image;
 pub(crate) mod journal;

@@ -42,6 +42,8 @@ pub(crate) struct Plane {
     proof: Arc<QuorumProof>,
     /// For each broker, when its last heartbeat came and what it said.
     heard: Mutex<BTreeMap<u32, (Instant, Heartbeat)>>,
+    /// When a Raft leader last wrote to this node.
+    leader_heard: Mutex<Instant>,
 }
 
 /// [`Raft`] has no `Debug`.
@@ -77,6 +79,7 @@ impl Plane {
             plane.initialize().await?;
             super::heartbeat::start(&plane);
             tokio::spawn(super::controller::run(Arc::clone(&plane)));
+            tokio::spawn(super::elections::run(Arc::clone(&plane)));
             Ok(plane)
         });
         starting.await.map_err(raft_error)?
@@ -112,6 +115,7 @@ impl Plane {
             images,
             proof,
             heard: Mutex::new(BTreeMap::new()),
+            leader_heard: Mutex::new(Instant::now()),
         })
     }
 
@@ -177,6 +181,16 @@ impl Plane {
         .then_some(metrics.current_term)
     }
 
+    /// When a Raft leader last wrote to this node; before the first time, when the node started.
+    pub(crate) fn leader_heard(&self) -> Instant {
+        *self.leader_heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether openraft may begin an election when its timeout passes.
+    pub(crate) fn allow_election(&self, allowed: bool) {
+        self.raft.0.runtime_config().elect(allowed);
+    }
+
     /// When a broker was last heard of by this node, and what it said.
     pub(crate) fn heard(&self, id: u32) -> Option<(Instant, Heartbeat)> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
@@ -211,6 +225,7 @@ impl Plane {
         let raft = &self.raft.0;
         match envelope.request {
             Request::Append(rpc) => {
+                *self.leader_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 Reply::Append(raft.append_entries(rpc).await.map_err(|error| error.to_string()))
             }
             Request::Vote(rpc) => {

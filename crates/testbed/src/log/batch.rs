@@ -9,6 +9,9 @@
 /// Bytes of a batch header.
 pub(crate) const HEADER_BYTES: usize = 61;
 
+/// Bytes of a batch that holds one transaction marker as [`super::records::marker`] writes it.
+pub(crate) const MARKER_BYTES: usize = 86;
+
 /// Bytes in front of what the length field counts.
 const PREFIX_BYTES: usize = 12;
 
@@ -16,8 +19,21 @@ const PREFIX_BYTES: usize = 12;
 const CRC_START: usize = 21;
 
 const COMPRESSION_MASK: i16 = 0x07;
-const TRANSACTIONAL: i16 = 0x10;
-const CONTROL: i16 = 0x20;
+pub(super) const TRANSACTIONAL: i16 = 0x10;
+pub(super) const CONTROL: i16 = 0x20;
+
+/// What a control record says: the transaction of its producer on this partition has ended.
+///
+/// Kafka's value holds a version and the coordinator epoch; the ordinal behind them tells which of
+/// the producer's transactions it ends, so that a marker that comes late is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marker {
+    pub(crate) commit: bool,
+    /// The leader epoch of the coordinator's partition of `__transaction_state`.
+    pub(crate) coordinator_epoch: i32,
+    /// Counts the transactions of one transactional id.
+    pub(crate) ordinal: i64,
+}
 
 /// The header fields that the broker uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +50,8 @@ pub(crate) struct BatchHeader {
     pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
     pub(crate) records: i32,
+    /// For control batches.
+    pub(crate) marker: Option<Marker>,
 }
 
 impl BatchHeader {
@@ -57,11 +75,17 @@ impl BatchHeader {
         advance_sequence(self.base_sequence, self.last_offset_delta)
     }
 
-    pub(crate) fn is_transactional_or_control(&self) -> bool {
-        self.attributes & (TRANSACTIONAL | CONTROL) != 0
+    /// Whether it belongs to a transaction; markers do too.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
     }
 
-    fn is_compressed(&self) -> bool {
+    /// Whether it holds markers instead of a client's records.
+    pub(crate) fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
         self.attributes & COMPRESSION_MASK != 0
     }
 }
@@ -114,11 +138,31 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
         producer_epoch: i16_at(51)?,
         base_sequence: i32_at(53)?,
         records: i32_at(57)?,
+        marker: None,
     };
+    let marker = header.is_control().then(|| parse_marker(bytes)).flatten();
+    let header = BatchHeader { marker, ..header };
     if header.size < HEADER_BYTES || header.last_offset_delta < 0 || header.base_offset < 0 {
         return Err(BatchError::Malformed);
     }
     Ok(header)
+}
+
+/// The marker in a batch of [`MARKER_BYTES`]: record length 61, attributes 62, deltas 63 and 64, key
+/// length 65, key version 66..68, type 68..70 (0 abort, 1 commit), value length 70, value version
+/// 71..73, coordinator epoch 73..77, ordinal 77..85, header count 85.
+fn parse_marker(bytes: &[u8]) -> Option<Marker> {
+    Some(Marker {
+        commit: array(bytes, 68).map(i16::from_be_bytes)? == 1,
+        coordinator_epoch: array(bytes, 73).map(i32::from_be_bytes)?,
+        ordinal: array(bytes, 77).map(i64::from_be_bytes)?,
+    })
+}
+
+/// Makes the checksum fit the contents.
+pub(super) fn seal(batch: &mut [u8]) {
+    let checksum = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// Reads and checks the whole batch at the start of `bytes`.
@@ -180,7 +224,7 @@ pub(crate) fn first_at_or_after(batch: &[u8], timestamp: i64) -> Option<(i64, i6
 }
 
 /// A zig-zag varint of up to 64 bits and what follows it.
-fn read_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn read_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let mut value: u64 = 0;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -194,16 +238,8 @@ fn read_varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::records::push_varint;
     use super::*;
-
-    fn push_varint(bytes: &mut Vec<u8>, value: i64) {
-        let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-        while rest >= 0x80 {
-            bytes.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
-            rest >>= 7;
-        }
-        bytes.push(u8::try_from(rest).unwrap());
-    }
 
     /// A batch of records with the given values, one millisecond apart from `1000 + base_offset`.
     pub(crate) fn batch(

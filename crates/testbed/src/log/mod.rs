@@ -2,15 +2,18 @@
 //! files beside them.
 
 pub(crate) mod batch;
+pub(crate) mod compact;
 pub(crate) mod epochs;
 pub(crate) mod partition_log;
 pub(crate) mod producers;
+pub(crate) mod records;
 pub(crate) mod segment;
+pub(crate) mod transactions;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -40,4 +43,10 @@ pub(crate) fn sync_data(file: &File, what: &str) -> io::Result<()> {
         tracing::warn!(what, ms, "{}", crate::events::SLOW_DISK);
     }
     Ok(())
+}
+
+/// Milliseconds since the epoch, as Kafka's timestamps have it.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

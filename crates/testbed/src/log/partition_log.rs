@@ -7,14 +7,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::batch::{self, BatchError, BatchHeader};
+use super::batch::{self, BatchError, BatchHeader, Marker};
+use super::compact::{self, Policy};
 use super::epochs::EpochCache;
-use super::producers::{ProducerTable, SequenceCheck};
+use super::producers::{MarkerCheck, ProducerTable, SequenceCheck};
+use super::records;
 use super::segment::Segment;
+use super::transactions::TransactionIndex;
 use crate::bugs::Switches;
 
-/// The offset of the first record; nothing is ever deleted from the front.
+/// The offset of the first record of a log from which nothing was deleted.
 pub(crate) const LOG_START: i64 = 0;
+
+/// The file that holds the offset below which records were deleted.
+const START_MARKER: &str = "log-start";
+
+/// How many batches of a segment are opened in search of a timestamp.
+const TIMESTAMP_CANDIDATES: usize = 64;
+
+/// Every batch that reaches over a multiple of this is corrupted under
+/// [`Bug::CorruptRecord`](crate::Bug::CorruptRecord).
+const CORRUPTED_OFFSETS: i64 = 211;
 
 /// The file that holds the end offset of the last lazy sync, see
 /// [`Bug::ForgetUnsynced`](crate::Bug::ForgetUnsynced).
@@ -30,6 +43,12 @@ pub(crate) struct PartitionLog {
     segments: Vec<Segment>,
     pub(crate) epochs: EpochCache,
     producers: ProducerTable,
+    pub(crate) transactions: TransactionIndex,
+    /// Records below were deleted on request. They stay in the files, because what is known of
+    /// producers is derived from them.
+    start_offset: i64,
+    /// Segments closed and not compacted yet.
+    closed_since_compaction: bool,
     /// Counts truncations, so that a sync that began before one is not believed after it.
     generation: u64,
 }
@@ -90,6 +109,9 @@ impl PartitionLog {
             segments: Vec::new(),
             epochs: EpochCache::default(),
             producers: ProducerTable::default(),
+            transactions: TransactionIndex::default(),
+            start_offset: read_number(&dir.join(START_MARKER))?,
+            closed_since_compaction: true,
             generation: 0,
         };
         let mut dropped = 0;
@@ -101,9 +123,11 @@ impl PartitionLog {
                 continue;
             }
             let (epochs, producers) = (&mut log.epochs, &mut log.producers);
+            let transactions = &mut log.transactions;
             let (segment, cut) = Segment::recover(path, base_offset, |header| {
                 epochs.assign(header.leader_epoch, header.base_offset);
                 producers.record(header);
+                transactions.record(header);
             })?;
             log.segments.push(segment);
             dropped += cut;
@@ -146,8 +170,47 @@ impl PartitionLog {
         let mut stamped = bytes.to_vec();
         batch::stamp(&mut stamped, base_offset, leader_epoch);
         let header = BatchHeader { base_offset, leader_epoch, ..header.clone() };
+        let last_offset = header.last_offset();
+        // The one switch of Bug::CorruptRecord.
+        if switches.corrupt_records()
+            && base_offset / CORRUPTED_OFFSETS != (last_offset + 1) / CORRUPTED_OFFSETS
+        {
+            records::corrupt(&mut stamped);
+        }
         self.append(&stamped, &header)?;
-        Ok(Produced::Appended { base_offset, last_offset: header.last_offset() })
+        Ok(Produced::Appended { base_offset, last_offset })
+    }
+
+    /// Appends a transaction marker as leader, unless it is here already or comes too late.
+    ///
+    /// # Errors
+    /// The write failed.
+    pub(crate) fn end_transaction(
+        &mut self,
+        (producer_id, producer_epoch): (i64, i16),
+        marker: Marker,
+        leader_epoch: i32,
+        timestamp: i64,
+    ) -> io::Result<MarkerCheck> {
+        let check = self.producers.check_marker(producer_id, producer_epoch, marker);
+        if check == MarkerCheck::New {
+            let mut bytes =
+                records::marker(producer_id, producer_epoch, marker, timestamp).to_vec();
+            batch::stamp(&mut bytes, self.end_offset(), leader_epoch);
+            let header = batch::check(&bytes).map_err(io::Error::other)?;
+            self.append(&bytes, &header)?;
+        }
+        Ok(check)
+    }
+
+    /// See [`ProducerTable::last_ended`].
+    pub(crate) fn last_ended(&self, producer_id: i64) -> i64 {
+        self.producers.last_ended(producer_id)
+    }
+
+    /// Forgets all producers, as [`Bug::SequenceTableLost`](crate::Bug::SequenceTableLost) does.
+    pub(crate) fn forget_producers(&mut self) {
+        self.producers = ProducerTable::default();
     }
 
     /// Appends what a leader sent, as follower: whole batches that continue the log.
@@ -174,13 +237,58 @@ impl PartitionLog {
             segment.size > 0 && segment.size + bytes.len() as u64 > self.segment_bytes
         });
         if full {
-            self.segments.push(Segment::create(&self.dir, header.base_offset)?);
+            self.roll()?;
         }
         if let Some(segment) = self.segments.last_mut() {
             segment.append(bytes, header)?;
         }
         self.epochs.assign(header.leader_epoch, header.base_offset);
         self.producers.record(header);
+        self.transactions.record(header);
+        Ok(())
+    }
+
+    /// Closes the segment that is written and begins the next.
+    fn roll(&mut self) -> io::Result<()> {
+        self.segments.push(Segment::create(&self.dir, self.end_offset())?);
+        self.closed_since_compaction = true;
+        Ok(())
+    }
+
+    /// Closes the last segment if it is wholly below `decided`, which must not exceed the last
+    /// stable offset, and compacts all closed segments that are. Returns whether any record went.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(crate) fn compact(&mut self, decided: i64, policy: Policy) -> io::Result<bool> {
+        let full = |segment: &Segment| segment.size > 0 && segment.next_offset <= decided;
+        if self.segments.last().is_some_and(full) {
+            self.roll()?;
+        }
+        if !std::mem::take(&mut self.closed_since_compaction) {
+            return Ok(false);
+        }
+        let closed = self.segments.len() - 1;
+        let whole = self.segments[..closed].partition_point(|one| one.next_offset <= decided);
+        self.closed_since_compaction = whole < closed;
+        compact::compact(&mut self.segments[..whole], &self.transactions, policy)
+    }
+
+    /// The offset of the first record that was not deleted.
+    pub(crate) fn start_offset(&self) -> i64 {
+        self.start_offset
+    }
+
+    /// Deletes, durably, the records below an offset; never brings any back.
+    ///
+    /// # Errors
+    /// The marker file cannot be written.
+    pub(crate) fn advance_start(&mut self, offset: i64) -> io::Result<()> {
+        if offset > self.start_offset {
+            let path = self.dir.join(START_MARKER);
+            super::replace_file(&path, offset.to_string().as_bytes())?;
+            self.start_offset = offset;
+        }
         Ok(())
     }
 
@@ -190,12 +298,29 @@ impl PartitionLog {
     /// # Errors
     /// The read failed.
     pub(crate) fn read(&self, from: i64, bound: i64, max_bytes: usize) -> io::Result<Bytes> {
+        self.read_by_index(from, bound, max_bytes, false)
+    }
+
+    /// As [`PartitionLog::read`], with the index used as [`Segment::read`] says.
+    ///
+    /// # Errors
+    /// The read failed.
+    pub(crate) fn read_by_index(
+        &self,
+        from: i64,
+        bound: i64,
+        max_bytes: usize,
+        mixed_up: bool,
+    ) -> io::Result<Bytes> {
         if from >= bound.min(self.end_offset()) {
             return Ok(Bytes::new());
         }
         let behind = self.segments.partition_point(|segment| segment.base_offset <= from);
         let segment = behind.checked_sub(1).and_then(|index| self.segments.get(index));
-        segment.map_or_else(|| Ok(Bytes::new()), |segment| segment.read(from, bound, max_bytes))
+        segment.map_or_else(
+            || Ok(Bytes::new()),
+            |segment| segment.read(from, bound, max_bytes, mixed_up),
+        )
     }
 
     /// The first record below `bound` at or after a timestamp (milliseconds): offset and timestamp.
@@ -204,16 +329,21 @@ impl PartitionLog {
     /// A read failed.
     pub(crate) fn find_timestamp(&self, at: i64, bound: i64) -> io::Result<Option<(i64, i64)>> {
         for segment in &self.segments {
-            let mut place = None;
+            let mut places = Vec::new();
             segment.walk(segment.base_offset, |header, position| {
-                if header.max_timestamp >= at {
-                    place = Some((position, header.size));
+                let alive = header.last_offset() >= self.start_offset && !header.is_control();
+                if header.max_timestamp >= at && alive {
+                    places.push((position, header.size));
                 }
-                place.is_none() && header.next_offset() < bound
+                places.len() < TIMESTAMP_CANDIDATES && header.next_offset() < bound
             })?;
-            if let Some((position, size)) = place {
+            // The record that gave a batch its largest timestamp may have been compacted away.
+            for (position, size) in places {
                 let bytes = segment.read_bytes(position, size)?;
-                return Ok(batch::first_at_or_after(&bytes, at).filter(|found| found.0 < bound));
+                if let Some(found) = batch::first_at_or_after(&bytes, at) {
+                    let found = (found.0.max(self.start_offset), found.1);
+                    return Ok(Some(found).filter(|found| found.0 < bound));
+                }
             }
         }
         Ok(None)
@@ -227,7 +357,8 @@ impl PartitionLog {
         let mut largest: Option<i64> = None;
         for segment in &self.segments {
             segment.walk(segment.base_offset, |header, _| {
-                if header.next_offset() <= bound {
+                let alive = header.last_offset() >= self.start_offset && !header.is_control();
+                if header.next_offset() <= bound && alive {
                     largest = largest.max(Some(header.max_timestamp));
                 }
                 header.next_offset() < bound
@@ -259,13 +390,15 @@ impl PartitionLog {
         super::sync_dir(&self.dir)?;
         self.epochs.truncate_from_end(self.end_offset());
         let mut producers = ProducerTable::default();
+        let mut transactions = TransactionIndex::default();
         for segment in &self.segments {
             segment.walk(segment.base_offset, |header, _| {
                 producers.record(header);
+                transactions.record(header);
                 true
             })?;
         }
-        self.producers = producers;
+        (self.producers, self.transactions) = (producers, transactions);
         Ok(())
     }
 
@@ -295,11 +428,16 @@ impl PartitionLog {
     /// # Errors
     /// The marker exists and cannot be read.
     pub(crate) fn read_marker(&self) -> io::Result<i64> {
-        match fs::read_to_string(self.marker_path()) {
-            Ok(text) => text.trim().parse().map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LOG_START),
-            Err(error) => Err(error),
-        }
+        read_number(&self.marker_path())
+    }
+}
+
+/// The number in a small file; 0 if there is none.
+fn read_number(path: &Path) -> io::Result<i64> {
+    match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LOG_START),
+        Err(error) => Err(error),
     }
 }
 

@@ -137,3 +137,63 @@ fn timestamps_are_found_below_the_bound() {
     assert_eq!(log.find_max_timestamp(7).unwrap(), Some((6, 1006)));
     assert_eq!(log.find_max_timestamp(0).unwrap(), None);
 }
+
+/// A log of `count` records under two keys in segments of a few, and what compaction left of it.
+fn compacted(policy: Policy) -> (tempfile::TempDir, Vec<(i64, Option<String>)>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    let mut put = |key: &str, value: Option<&str>, transaction| {
+        let record = (key.as_bytes().to_vec(), value.map(|value| value.as_bytes().to_vec()));
+        let bytes = records::encode(&[record], 1_000, transaction);
+        let header = batch::check(&bytes).unwrap();
+        log.produce(&bytes, &header, 0, &Switches::default()).unwrap();
+        header
+    };
+    for number in 0..6 {
+        put("even", Some(&number.to_string()), None);
+        put("odd", Some(&number.to_string()), None);
+    }
+    put("gone", Some("x"), None);
+    put("gone", None, None);
+    put("even", Some("aborted"), Some((9, 0)));
+    let aborted = Marker { commit: false, coordinator_epoch: 0, ordinal: 1 };
+    log.end_transaction((9, 0), aborted, 0, 1_000).unwrap();
+    let before = log.end_offset();
+    assert!(log.compact(before, policy).unwrap());
+    assert!(!log.compact(before, policy).unwrap(), "nothing is left to do");
+    assert_eq!(log.end_offset(), before);
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < before {
+        let bytes = log.read(from, before, 4096).unwrap();
+        for (header, batch) in records::batches(&bytes) {
+            from = header.next_offset();
+            let data = records::records(batch).into_iter().filter(|_| !header.is_control());
+            found.extend(data.map(|record| {
+                let value = record.value.map(|value| String::from_utf8(value.to_vec()).unwrap());
+                (record.offset, value)
+            }));
+        }
+    }
+    let (again, dropped) = open(dir.path());
+    assert_eq!((again.end_offset(), dropped), (before, 0));
+    assert_eq!(again.transactions, log.transactions);
+    (dir, found)
+}
+
+#[test]
+fn compaction_keeps_the_last_value_of_each_key() {
+    let keep = Policy { tombstones_before: 0, keep_first: false };
+    let five = Some("5".to_owned());
+    let (_dir, found) = compacted(keep);
+    assert_eq!(found, [(10, five.clone()), (11, five.clone()), (13, None)]);
+    let (_dir, found) = compacted(Policy { tombstones_before: 2_000, ..keep });
+    assert_eq!(found, [(10, five.clone()), (11, five)]);
+}
+
+#[test]
+fn compaction_keeps_wrong_keeps_the_first() {
+    let (_dir, found) = compacted(Policy { tombstones_before: 0, keep_first: true });
+    let expected = [(0, "0"), (1, "0"), (12, "x")].map(|(at, value)| (at, Some(value.to_owned())));
+    assert_eq!(found, expected);
+}

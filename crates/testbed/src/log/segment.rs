@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::batch::{self, BatchHeader, HEADER_BYTES};
+use super::batch::{self, BatchHeader, MARKER_BYTES};
 
 /// Bytes between two entries of the sparse index.
 const INDEX_INTERVAL: u64 = 4_096;
@@ -104,9 +104,11 @@ impl Segment {
         if position >= self.size {
             return Ok(None);
         }
-        let mut bytes = [0; HEADER_BYTES];
-        self.file.read_exact_at(&mut bytes, position)?;
-        batch::parse_header(&bytes).map(Some).map_err(io::Error::other)
+        // As much as a marker has, so that it is seen; an empty batch is shorter.
+        let mut bytes = [0; MARKER_BYTES];
+        let length = bytes.len().min(usize::try_from(self.size - position).unwrap_or(usize::MAX));
+        self.file.read_exact_at(&mut bytes[..length], position)?;
+        batch::parse_header(&bytes[..length]).map(Some).map_err(io::Error::other)
     }
 
     /// Calls `visit` with each batch header and its position from an offset's batch on, until it
@@ -114,10 +116,25 @@ impl Segment {
     pub(crate) fn walk(
         &self,
         from: i64,
-        mut visit: impl FnMut(&BatchHeader, u64) -> bool,
+        visit: impl FnMut(&BatchHeader, u64) -> bool,
     ) -> io::Result<()> {
         let slot = self.index.partition_point(|(offset, _)| *offset <= from);
-        let mut position = slot.checked_sub(1).map_or(0, |slot| self.index[slot].1);
+        self.walk_on(slot.checked_sub(1).map_or(0, |slot| self.index[slot].1), from, visit)
+    }
+
+    /// The position in the index at which [`Bug::IndexMixup`](crate::Bug::IndexMixup) begins to
+    /// look for an offset: the next entry instead of the last one before it.
+    fn mixed_up(&self, from: i64) -> Option<u64> {
+        let slot = self.index.partition_point(|(offset, _)| *offset < from);
+        self.index.get(slot).map(|(_, position)| *position)
+    }
+
+    fn walk_on(
+        &self,
+        mut position: u64,
+        from: i64,
+        mut visit: impl FnMut(&BatchHeader, u64) -> bool,
+    ) -> io::Result<()> {
         while let Some(header) = self.header_at(position)? {
             if header.last_offset() >= from && !visit(&header, position) {
                 return Ok(());
@@ -129,10 +146,17 @@ impl Segment {
 
     /// Whole batches from the one that holds `from` on, up to but without offset `bound`, at most
     /// `max_bytes` but at least one batch.
-    pub(crate) fn read(&self, from: i64, bound: i64, max_bytes: usize) -> io::Result<Bytes> {
+    /// With `mixed_up` the index is asked as under [`Bug::IndexMixup`](crate::Bug::IndexMixup).
+    pub(crate) fn read(
+        &self,
+        from: i64,
+        bound: i64,
+        max_bytes: usize,
+        mixed_up: bool,
+    ) -> io::Result<Bytes> {
         let mut start = None;
         let mut length = 0;
-        self.walk(from, |header, position| {
+        let visit = |header: &BatchHeader, position| {
             let fits = length == 0 || length + header.size <= max_bytes;
             if header.next_offset() > bound || !fits {
                 return false;
@@ -140,7 +164,11 @@ impl Segment {
             start.get_or_insert(position);
             length += header.size;
             true
-        })?;
+        };
+        match self.mixed_up(from).filter(|_| mixed_up) {
+            Some(position) => self.walk_on(position, from, visit)?,
+            None => self.walk(from, visit)?,
+        }
         self.read_bytes(start.unwrap_or(0), length)
     }
 

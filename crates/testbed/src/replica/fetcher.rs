@@ -217,6 +217,7 @@ impl Fetcher {
                 .with_partition(assignment.partition.index)
                 .with_current_leader_epoch(assignment.epoch)
                 .with_fetch_offset(*position)
+                .with_log_start_offset(assignment.partition.start_offset())
                 .with_partition_max_bytes(PARTITION_MAX_BYTES);
             FetchTopic::default()
                 .with_topic(assignment.topic_name())
@@ -245,8 +246,9 @@ impl Fetcher {
                     continue;
                 }
                 let records = answer.records.unwrap_or_default();
-                let watermark = answer.high_watermark;
-                match assignment.partition.replicate(assignment.epoch, &records, watermark) {
+                let (watermark, start) = (answer.high_watermark, answer.log_start_offset);
+                let partition = &assignment.partition;
+                match partition.replicate(assignment.epoch, &records, watermark, start) {
                     Ok(Some(end)) if !records.is_empty() => appended.push((assignment, end)),
                     Ok(_) => {}
                     Err(AppendError::Io(source)) => self.fail(&assignment.partition, source),

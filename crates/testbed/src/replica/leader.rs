@@ -10,6 +10,8 @@ use crate::control::image::PartitionState;
 struct Follower {
     /// Everything below is on the follower's disk; `None` before its first fetch in this epoch.
     end_offset: Option<i64>,
+    /// Its log start offset.
+    start_offset: i64,
     /// When it last had everything, see [`LeaderState::on_fetch`].
     caught_up_at: Instant,
     last_fetch: Instant,
@@ -44,6 +46,7 @@ impl LeaderState {
         let now = Instant::now();
         let follower = Follower {
             end_offset: None,
+            start_offset: 0,
             caught_up_at: now,
             last_fetch: now,
             leader_end_at_last_fetch: epoch_start,
@@ -102,6 +105,24 @@ impl LeaderState {
         follower.end_offset = Some(offset);
         follower.last_fetch = now;
         follower.leader_end_at_last_fetch = log_end;
+    }
+
+    /// Notes the log start offset that a follower's fetch carries.
+    pub(crate) fn note_start(&mut self, id: u32, offset: i64) {
+        if let Some(follower) = self.followers.get_mut(&id) {
+            follower.start_offset = offset;
+        }
+    }
+
+    /// The log start offset that a follower last told.
+    pub(crate) fn start_of(&self, id: u32) -> i64 {
+        self.followers.get(&id).map_or(0, |follower| follower.start_offset)
+    }
+
+    /// Whether every in-sync follower has deleted what lies below an offset.
+    pub(crate) fn all_start_at(&self, offset: i64) -> bool {
+        let members = self.isr.iter().filter_map(|id| self.followers.get(id));
+        members.into_iter().all(|follower| follower.start_offset >= offset)
     }
 
     /// Whether the follower does not know of this high watermark yet; notes that it is told.

@@ -21,6 +21,7 @@ use crate::control::image::{Image, PartitionState, TopicState};
 use crate::control::plane::Plane;
 use crate::error::NodeError;
 use crate::events;
+use crate::log::now_ms;
 use crate::log::partition_log::PartitionLog;
 
 /// How often in-sync sets are looked at.
@@ -28,6 +29,9 @@ const ISR_PERIOD: Duration = Duration::from_millis(50);
 
 /// How often high watermarks are written down.
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(1);
+
+/// How often logs are compacted.
+const COMPACTION_PERIOD: Duration = Duration::from_secs(1);
 
 /// The file of high watermarks.
 const CHECKPOINT_FILE: &str = "high-watermarks.json";
@@ -77,7 +81,8 @@ impl ReplicaManager {
             let (sender, receiver) = watch::channel(Vec::new());
             fetchers.insert(peer.id, sender);
             let (config, target) = (Arc::clone(&plane.config), peer.kafka.clone());
-            let delay = switches.replication_delay();
+            let last = plane.config.peers.iter().all(|peer| peer.id <= plane.config.node_id);
+            let delay = switches.replication_delay(last);
             tokio::spawn(Fetcher::new(config, target, delay, receiver, fatal.clone()).run());
         }
         let hosted = RwLock::new(BTreeMap::new());
@@ -85,6 +90,7 @@ impl ReplicaManager {
         tokio::spawn(Arc::clone(&manager).follow_metadata());
         tokio::spawn(Arc::clone(&manager).keep_in_sync_sets());
         tokio::spawn(Arc::clone(&manager).write_checkpoints());
+        tokio::spawn(Arc::clone(&manager).compact_logs());
         Ok(manager)
     }
 
@@ -137,7 +143,7 @@ impl ReplicaManager {
                     continue;
                 }
                 let partition = self.open(topic, state.id, index).await?;
-                partition.apply(metadata, self.min_insync(state));
+                self.give_role(&partition, metadata, self.min_insync(state))?;
                 assign(&mut assignments, node, &partition, metadata);
             }
         }
@@ -155,6 +161,49 @@ impl ReplicaManager {
             });
         }
         Ok(())
+    }
+
+    /// Applies a partition's metadata, late if this node is deposed under
+    /// [`Bug::StaleLeader`](crate::Bug::StaleLeader).
+    fn give_role(
+        &self,
+        partition: &Arc<Partition>,
+        metadata: &PartitionState,
+        min_insync: usize,
+    ) -> io::Result<()> {
+        let deposed = metadata.leader != Some(self.plane.config.node_id)
+            && partition.progress().borrow().leading.is_some();
+        let Some(delay) = self.switches.metadata_delay().filter(|_| deposed) else {
+            return partition.apply(metadata, min_insync);
+        };
+        let (partition, metadata) = (Arc::clone(partition), metadata.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Err(error) = partition.apply(&metadata, min_insync) {
+                tracing::error!(%error, topic = partition.topic, "role cannot be taken");
+            }
+        });
+        Ok(())
+    }
+
+    /// Compacts the logs of compacted topics, again and again.
+    async fn compact_logs(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(COMPACTION_PERIOD).await;
+            let image = self.plane.image();
+            for partition in self.all() {
+                let topic = image.topics.get(&partition.topic);
+                let Some(topic) = topic.filter(|topic| topic.is_compacted()) else { continue };
+                let before = now_ms().saturating_sub(topic.delete_retention_ms());
+                let work = tokio::task::spawn_blocking(move || partition.compact(before));
+                if let Err(source) = work.await.unwrap_or_else(|e| Err(io::Error::other(e))) {
+                    // Its topic may have been deleted meanwhile, with the directory.
+                    if source.kind() != io::ErrorKind::NotFound {
+                        self.storage_failed("compaction", &source);
+                    }
+                }
+            }
+        }
     }
 
     fn min_insync(&self, topic: &TopicState) -> usize {

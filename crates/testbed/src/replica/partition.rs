@@ -13,35 +13,39 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::leader::LeaderState;
-use super::types::{Appended, Fetched, Identity, Progress, ReplicaError};
+use super::types::{Appended, Conditions, Identity, Progress, ReplicaError};
 use crate::bugs::Switches;
 use crate::control::commands::AlterPartition;
 use crate::control::heartbeat::Lease;
 use crate::control::image::PartitionState;
 use crate::events;
-use crate::log::batch::BatchHeader;
-use crate::log::partition_log::{AppendError, LOG_START, PartitionLog, Produced, Unsynced};
+use crate::log::batch::{self, BatchHeader, Marker};
+use crate::log::compact::Policy;
+use crate::log::partition_log::{AppendError, PartitionLog, Produced, Unsynced};
+use crate::log::producers::MarkerCheck;
 
 /// How often a waiter looks again at a lease that is not valid.
 const LEASE_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
-enum Role {
+pub(super) enum Role {
     /// No leader is known, or another broker leads.
     Follower,
     Leader(LeaderState),
 }
 
 #[derive(Debug)]
-struct State {
-    log: PartitionLog,
+pub(super) struct State {
+    pub(super) log: PartitionLog,
     /// Everything below is on this node's disk.
-    synced: i64,
-    watermark: i64,
-    role: Role,
+    pub(super) synced: i64,
+    pub(super) watermark: i64,
+    pub(super) role: Role,
     /// The newest leader epoch that this replica heard of; -1 before the first.
-    epoch: i32,
+    pub(super) epoch: i32,
     min_insync: usize,
+    /// When the role or the leader epoch last changed.
+    since: Instant,
 }
 
 /// A replica.
@@ -75,6 +79,7 @@ impl Partition {
             role: Role::Follower,
             epoch: -1,
             min_insync: 1,
+            since: Instant::now(),
         };
         let progress = Progress { end_offset, synced: end_offset, watermark, leading: None };
         Self {
@@ -89,7 +94,7 @@ impl Partition {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,9 +104,14 @@ impl Partition {
     }
 
     /// Advances the high watermark if this replica leads, and wakes those who wait.
-    fn publish(&self, state: &mut State) {
-        if let Role::Leader(leader) = &state.role {
+    pub(super) fn publish(&self, state: &mut State) {
+        let still =
+            self.switches.still_watermark().is_some_and(|time| state.since.elapsed() < time);
+        if let Role::Leader(leader) = &state.role
+            && !still
+        {
             state.watermark = state.watermark.max(leader.committed(state.synced));
+            state.log.transactions.committed(state.watermark);
         }
         let progress = Progress {
             end_offset: state.log.end_offset(),
@@ -119,19 +129,39 @@ impl Partition {
         });
     }
 
+    /// Wakes those who wait for progress although there is none.
+    pub(super) fn wake(&self) {
+        self.progress.send_modify(|_| {});
+    }
+
     /// Takes over what the metadata says about this partition.
-    pub(crate) fn apply(&self, metadata: &PartitionState, min_insync: usize) {
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn apply(&self, metadata: &PartitionState, min_insync: usize) -> io::Result<()> {
         let mut state = self.lock();
         state.min_insync = min_insync;
         if metadata.leader_epoch < state.epoch {
-            return;
+            return Ok(());
         }
         let newer = metadata.leader_epoch > state.epoch;
         state.epoch = metadata.leader_epoch;
+        if newer {
+            state.since = Instant::now();
+        }
         if metadata.leader == Some(self.node) {
             match &mut state.role {
                 Role::Leader(leader) if !newer => leader.update(metadata),
                 _ => {
+                    // The one switch of Bug::OffsetReuse.
+                    if self.switches.lead_from_watermark() {
+                        let to = state.watermark;
+                        self.cut(&mut state, to, "reuse")?;
+                    }
+                    // The one switch of Bug::SequenceTableLost.
+                    if self.switches.forget_producers() {
+                        state.log.forget_producers();
+                    }
                     let start = state.log.end_offset();
                     state.log.epochs.assign(metadata.leader_epoch, start);
                     state.role = Role::Leader(LeaderState::new(self.node, metadata, start));
@@ -141,9 +171,10 @@ impl Partition {
             state.role = Role::Follower;
         }
         self.publish(&mut state);
+        Ok(())
     }
 
-    /// Appends a client's batch. `bytes` and `header` are checked already.
+    /// Appends a batch under conditions. `bytes` and `header` are checked already.
     ///
     /// # Errors
     /// This replica does not lead, too few replicas are in sync for `acks=all`, the producer's
@@ -152,17 +183,14 @@ impl Partition {
         &self,
         bytes: &Bytes,
         header: &BatchHeader,
-        acks_all: bool,
+        conditions: Conditions,
     ) -> Result<Appended, ReplicaError> {
         let mut state = self.lock();
-        let min_insync = state.min_insync;
-        let Role::Leader(leader) = &state.role else {
-            return Err(ResponseError::NotLeaderOrFollower.into());
-        };
-        if acks_all && leader.isr().len() < min_insync {
-            return Err(ResponseError::NotEnoughReplicas.into());
+        let epoch = state.writable(conditions.acks_all, conditions.only_in)?;
+        let last_ended = state.log.last_ended(header.producer_id);
+        if conditions.last_ended.is_some_and(|expected| expected != last_ended) {
+            return Err(ResponseError::InvalidTxnState.into());
         }
-        let epoch = leader.epoch;
         let (base_offset, last_offset) =
             match state.log.produce(bytes, header, epoch, &self.switches)? {
                 Produced::Appended { base_offset, last_offset }
@@ -176,6 +204,43 @@ impl Partition {
         drop(state);
         self.unsynced.notify_one();
         Ok(Appended { base_offset, last_offset, epoch })
+    }
+
+    /// Appends a transaction marker, unless that transaction ended here before; then what is waited
+    /// for is everything in the log, and the second result is false.
+    ///
+    /// # Errors
+    /// As [`Partition::produce`], or the marker comes from a deposed coordinator or for a fenced
+    /// producer.
+    pub(crate) fn end_transaction(
+        &self,
+        producer: (i64, i16),
+        marker: Marker,
+        timestamp: i64,
+        only_in: Option<i32>,
+    ) -> Result<(Appended, bool), ReplicaError> {
+        let mut state = self.lock();
+        let epoch = state.writable(true, only_in)?;
+        let check = state.log.end_transaction(producer, marker, epoch, timestamp)?;
+        match check {
+            MarkerCheck::New | MarkerCheck::Duplicate => {}
+            MarkerCheck::StaleCoordinator => {
+                return Err(ResponseError::TransactionCoordinatorFenced.into());
+            }
+            MarkerCheck::StaleEpoch => return Err(ResponseError::InvalidProducerEpoch.into()),
+        }
+        self.publish(&mut state);
+        let last_offset = state.log.end_offset() - 1;
+        drop(state);
+        self.unsynced.notify_one();
+        let appended = Appended { base_offset: last_offset, last_offset, epoch };
+        Ok((appended, check == MarkerCheck::New))
+    }
+
+    /// Whether a producer's transaction is open here, and the ordinal of its last one that ended.
+    pub(crate) fn transaction_of(&self, producer_id: i64) -> (bool, i64) {
+        let state = self.lock();
+        (state.log.transactions.is_open(producer_id), state.log.last_ended(producer_id))
     }
 
     /// Waits until an appended batch is committed: below the high watermark, in the same leader
@@ -221,137 +286,6 @@ impl Partition {
         }
     }
 
-    /// Reads for a consumer: whole batches below the high watermark.
-    ///
-    /// # Errors
-    /// This replica does not lead, the epoch that the client knows is not current, the offset is
-    /// out of range, or the disk failed.
-    pub(crate) fn read(
-        &self,
-        offset: i64,
-        client_epoch: i32,
-        max_bytes: usize,
-    ) -> Result<Fetched, ReplicaError> {
-        let state = self.lock();
-        check_epoch(state.leader()?, client_epoch)?;
-        if offset < 0 || offset > state.log.end_offset() {
-            return Err(ResponseError::OffsetOutOfRange.into());
-        }
-        let bound = self.consumer_bound(&state);
-        let records = state.log.read(offset, bound, max_bytes)?;
-        Ok(Fetched { records, watermark: bound, news: false })
-    }
-
-    /// Behind the last record that consumers may see.
-    fn consumer_bound(&self, state: &State) -> i64 {
-        // The one switch of Bug::ExposeUncommitted.
-        if self.switches.read_uncommitted_tail() { state.log.end_offset() } else { state.watermark }
-    }
-
-    /// Reads for a follower, whose fetch says that everything below `offset` is on its disk.
-    ///
-    /// # Errors
-    /// This replica does not lead, the follower's epoch is not current, the sender is no replica,
-    /// the offset is behind the log end, or the disk failed.
-    pub(crate) fn read_as_follower(
-        &self,
-        follower: u32,
-        offset: i64,
-        epoch: i32,
-        max_bytes: usize,
-    ) -> Result<Fetched, ReplicaError> {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let end_offset = state.log.end_offset();
-        let Role::Leader(leader) = &mut state.role else {
-            return Err(ResponseError::NotLeaderOrFollower.into());
-        };
-        check_epoch(leader, epoch)?;
-        if !leader.is_follower(follower) {
-            return Err(ResponseError::ReplicaNotAvailable.into());
-        }
-        if offset < 0 || offset > end_offset {
-            return Err(ResponseError::OffsetOutOfRange.into());
-        }
-        leader.on_fetch(follower, offset, end_offset);
-        self.publish(state);
-        let records = state.log.read(offset, end_offset, max_bytes)?;
-        let watermark = state.watermark;
-        let news = state.leader()?.told_watermark(follower) < watermark;
-        Ok(Fetched { records, watermark, news })
-    }
-
-    /// Notes that an answer with this high watermark goes to a follower.
-    pub(crate) fn tell_watermark(&self, follower: u32, watermark: i64) {
-        if let Role::Leader(leader) = &mut self.lock().role {
-            leader.tell_watermark(follower, watermark);
-        }
-    }
-
-    /// The leader epoch, and behind the last record that consumers may see. As in KIP-207, a new
-    /// leader does not tell before its high watermark reached the start of its epoch, because what
-    /// its predecessor told may lie ahead of its own.
-    ///
-    /// # Errors
-    /// This replica does not lead, the epoch is not current, or `OFFSET_NOT_AVAILABLE`.
-    pub(crate) fn latest_offset(&self, client_epoch: i32) -> Result<(i32, i64), ReplicaError> {
-        let state = self.lock();
-        let leader = state.leader()?;
-        check_epoch(leader, client_epoch)?;
-        let bound = self.consumer_bound(&state);
-        if bound < leader.epoch_start {
-            return Err(ResponseError::OffsetNotAvailable.into());
-        }
-        Ok((leader.epoch, bound))
-    }
-
-    /// The leader epoch of the first record, or the current one of an empty log.
-    ///
-    /// # Errors
-    /// This replica does not lead, or the client's epoch is not current.
-    pub(crate) fn earliest_epoch(&self, client_epoch: i32) -> Result<i32, ReplicaError> {
-        let state = self.lock();
-        check_epoch(state.leader()?, client_epoch)?;
-        Ok(state.log.epochs.epoch_at(LOG_START).unwrap_or(state.epoch))
-    }
-
-    /// The first record at or after a timestamp in milliseconds, or with `None` the one with the
-    /// largest: offset, timestamp and leader epoch.
-    ///
-    /// # Errors
-    /// As [`Partition::latest_offset`], or the disk failed.
-    pub(crate) fn offset_by_time(
-        &self,
-        timestamp: Option<i64>,
-        client_epoch: i32,
-    ) -> Result<Option<(i64, i64, i32)>, ReplicaError> {
-        let (_, bound) = self.latest_offset(client_epoch)?;
-        let state = self.lock();
-        let found = match timestamp {
-            Some(timestamp) => state.log.find_timestamp(timestamp, bound)?,
-            None => state.log.find_max_timestamp(bound)?,
-        };
-        Ok(found.map(|(offset, at)| {
-            (offset, at, state.log.epochs.epoch_at(offset).unwrap_or(state.epoch))
-        }))
-    }
-
-    /// Answers `OffsetForLeaderEpoch`: the largest epoch up to `requested` and its end offset, or
-    /// (-1, -1).
-    ///
-    /// # Errors
-    /// This replica does not lead, or the asker's epoch is not current.
-    pub(crate) fn epoch_end(
-        &self,
-        current_epoch: i32,
-        requested: i32,
-    ) -> Result<(i32, i64), ReplicaError> {
-        let state = self.lock();
-        check_epoch(state.leader()?, current_epoch)?;
-        let end = state.log.epochs.end_offset_for(requested, state.log.end_offset());
-        Ok(end.unwrap_or((-1, -1)))
-    }
-
     /// As follower of `epoch`: where to fetch next; `None` while something waits to be synced,
     /// because a fetch says that everything before it is on disk.
     pub(crate) fn fetch_position(&self, epoch: i32) -> Option<i64> {
@@ -384,6 +318,8 @@ impl Partition {
         let end_offset = state.log.end_offset();
         let ours = state.log.epochs.end_offset_for(leader_epoch, end_offset);
         let (target, agreed) = match ours {
+            // The one switch of Bug::DivergentLogs.
+            _ if self.switches.keep_divergent_tail() => (end_offset, true),
             // The leader does not know either: what is committed is common to both.
             _ if leader_end < 0 => (state.watermark, true),
             Some((our_epoch, our_end)) if our_epoch == leader_epoch => {
@@ -406,15 +342,25 @@ impl Partition {
         epoch: i32,
         records: &[u8],
         leader_watermark: i64,
+        leader_start: i64,
     ) -> Result<Option<i64>, AppendError> {
         let mut state = self.lock();
         if !state.follows(epoch) {
             return Ok(None);
         }
+        if self.switches.keep_divergent_tail()
+            && let Ok(first) = batch::parse_header(records)
+        {
+            // What diverges is kept up to the leader's next batch, so that the logs go on.
+            self.cut(&mut state, first.base_offset, "bug")?;
+        }
         let result = state.log.replicate(records);
         let end_offset = state.log.end_offset();
         let watermark = leader_watermark.min(end_offset);
         state.watermark = state.watermark.max(watermark);
+        let watermark = state.watermark;
+        state.log.transactions.committed(watermark);
+        state.log.advance_start(leader_start)?;
         self.publish(&mut state);
         drop(state);
         if !records.is_empty() {
@@ -441,6 +387,17 @@ impl Partition {
         state.watermark = state.watermark.min(to);
         self.publish(state);
         Ok(())
+    }
+
+    /// Compacts what is decided. Returns whether any record went.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn compact(&self, tombstones_before: i64) -> io::Result<bool> {
+        let mut state = self.lock();
+        let decided = state.log.transactions.last_stable(state.watermark);
+        let keep_first = self.switches.compact_backwards();
+        state.log.compact(decided, Policy { tombstones_before, keep_first })
     }
 
     /// What has to reach the disk now; `None` if everything is there.
@@ -516,7 +473,19 @@ impl Partition {
 }
 
 impl State {
-    fn leader(&self) -> Result<&LeaderState, ReplicaError> {
+    /// The leader epoch in which this replica may append.
+    fn writable(&self, acks_all: bool, only_in: Option<i32>) -> Result<i32, ReplicaError> {
+        let leader = self.leader()?;
+        if only_in.is_some_and(|epoch| epoch != leader.epoch) {
+            return Err(ResponseError::NotLeaderOrFollower.into());
+        }
+        if acks_all && leader.isr().len() < self.min_insync {
+            return Err(ResponseError::NotEnoughReplicas.into());
+        }
+        Ok(leader.epoch)
+    }
+
+    pub(super) fn leader(&self) -> Result<&LeaderState, ReplicaError> {
         match &self.role {
             Role::Leader(leader) => Ok(leader),
             Role::Follower => Err(ResponseError::NotLeaderOrFollower.into()),
@@ -528,13 +497,6 @@ impl State {
     }
 }
 
-/// Compares the leader epoch that a request carries (-1: none) with the current one (KIP-320).
-fn check_epoch(leader: &LeaderState, requested: i32) -> Result<(), ReplicaError> {
-    if requested < 0 || requested == leader.epoch {
-        Ok(())
-    } else if requested < leader.epoch {
-        Err(ResponseError::FencedLeaderEpoch.into())
-    } else {
-        Err(ResponseError::UnknownLeaderEpoch.into())
-    }
-}
+#[cfg(test)]
+#[path = "partition_tests.rs"]
+mod tests;

@@ -136,3 +136,25 @@ async fn a_leader_without_a_quorum_stops_serving() {
     assert_eq!(values.first().map(String::as_str), Some("before"));
     assert_eq!(values.last().map(String::as_str), Some("together"));
 }
+
+#[tokio::test]
+async fn a_follower_that_was_stopped_does_not_depose_the_controller() {
+    let cluster = Cluster::start(&[]).await;
+    let controller = cluster.controller(1).await;
+    let follower = controller % 3 + 1;
+    let elections = || {
+        let log = std::fs::read_to_string(cluster.log_path(controller)).unwrap();
+        log.matches("raft leader elected").count()
+    };
+    let before = elections();
+    for _ in 0..3 {
+        cluster.pause(follower).await;
+        // Longer than any election timeout.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        cluster.resume(follower);
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        cluster.wait_for_brokers(controller, 3).await;
+    }
+    // A busy machine can cost one leader its quorum; each return of the follower would cost three.
+    assert!(elections() <= before + 1, "{} elections", elections() - before);
+}

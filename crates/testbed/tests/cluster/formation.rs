@@ -71,9 +71,15 @@ async fn refusals_name_their_reason() {
     let (code, _) = follower.list_offset("queue", -1).await.unwrap();
     assert_eq!(code, ResponseError::NotLeaderOrFollower.code());
 
-    let request = FindCoordinatorRequest::default().with_key(StrBytes::from_static_str("group"));
+    let request = FindCoordinatorRequest::default()
+        .with_key(StrBytes::from_static_str("share"))
+        .with_key_type(2);
     let response = follower.call(&request, 2).await.unwrap();
-    assert_eq!(response.error_code, ResponseError::CoordinatorNotAvailable.code());
+    assert_eq!(response.error_code, ResponseError::InvalidRequest.code());
+    let (code, _) = cluster.try_create("__consumer_offsets", 9, 3, &[]).await;
+    assert_eq!(code, ResponseError::InvalidTopicException.code());
+    let (code, _) = follower.produce("__consumer_offsets", -1, None, &["a"]).await.unwrap();
+    assert_eq!(code, ResponseError::InvalidTopicException.code());
 }
 
 #[tokio::test]

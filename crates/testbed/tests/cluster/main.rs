@@ -6,10 +6,15 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "a failed test shows the logs of its nodes")]
 
+mod admin;
 mod bugs;
+mod bugs_coordinators;
 mod durability;
+mod end_to_end;
 mod fencing;
 mod formation;
 mod idempotence;
 mod startup;
+mod storm;
 mod support;
+mod transactions;

@@ -18,8 +18,6 @@ export interface Prefix {
   attempts: Attempt[];
 }
 
-const object = (v: Json | undefined): JsonObject => (v !== null && typeof v === "object" && !Array.isArray(v) ? v : {});
-
 /** The event by which an operation is named: where it returned, or where it was invoked. */
 function shown(v: Json): number[] {
   if (typeof v === "number") return [v];

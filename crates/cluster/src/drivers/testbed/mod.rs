@@ -4,10 +4,10 @@
 //! `<run>/nodes/<n>/`: `config.json`, `data/`, `stdout.log`, `stderr.log`.
 
 mod config;
-mod ports;
 
 use crate::doctor::{self, Finding};
 use crate::driver::{Driver, DriverError, NodeStatus};
+use crate::drivers::ports;
 use crate::events::EventBus;
 use crate::fault::FaultKind;
 use crate::local::{LocalProcesses, RunContext};

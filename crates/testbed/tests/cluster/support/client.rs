@@ -97,6 +97,25 @@ impl Client {
         epoch: i32,
         max_wait_ms: i32,
     ) -> io::Result<PartitionData> {
+        self.fetch_as(topic, (offset, epoch), max_wait_ms, 0).await
+    }
+
+    /// Fetches partition 0 of a topic once, as a `read_committed` consumer, without waiting.
+    pub(crate) async fn fetch_committed(
+        &mut self,
+        topic: &str,
+        offset: i64,
+    ) -> io::Result<PartitionData> {
+        self.fetch_as(topic, (offset, -1), 0, 1).await
+    }
+
+    async fn fetch_as(
+        &mut self,
+        topic: &str,
+        (offset, epoch): (i64, i32),
+        max_wait_ms: i32,
+        isolation_level: i8,
+    ) -> io::Result<PartitionData> {
         let partition = FetchPartition::default()
             .with_partition(0)
             .with_current_leader_epoch(epoch)
@@ -109,6 +128,7 @@ impl Client {
             .with_max_wait_ms(max_wait_ms)
             .with_min_bytes(1)
             .with_max_bytes(1 << 22)
+            .with_isolation_level(isolation_level)
             .with_topics(vec![wanted]);
         let mut response = self.call(&request, 12).await?;
         Ok(response.responses.remove(0).partitions.remove(0))
@@ -134,20 +154,24 @@ pub(crate) fn produce_request(
     producer: Option<(i64, i16, i32)>,
     values: &[&str],
 ) -> ProduceRequest {
-    let data = PartitionProduceData::default().with_records(Some(batch(producer, values)));
+    let data = PartitionProduceData::default().with_records(Some(batch(producer, values, false)));
     let topic =
         TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
     ProduceRequest::default().with_acks(acks).with_timeout_ms(5_000).with_topic_data(vec![topic])
 }
 
 /// One batch; `producer` is id, epoch and first sequence number.
-fn batch(producer: Option<(i64, i16, i32)>, values: &[&str]) -> Bytes {
+pub(crate) fn batch(
+    producer: Option<(i64, i16, i32)>,
+    values: &[&str],
+    transactional: bool,
+) -> Bytes {
     let (producer_id, producer_epoch, sequence) =
         producer.unwrap_or((NO_PRODUCER_ID, NO_PRODUCER_EPOCH, NO_SEQUENCE));
     let records: Vec<Record> = (0..)
         .zip(values)
         .map(|(index, value)| Record {
-            transactional: false,
+            transactional,
             control: false,
             delete_horizon: false,
             partition_leader_epoch: -1,

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod nodes;
+pub(crate) mod txn;
 
 use std::future::Future;
 use std::time::Duration;

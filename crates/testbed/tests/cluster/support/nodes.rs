@@ -85,6 +85,11 @@ impl Cluster {
         cluster
     }
 
+    /// The nodes that run.
+    pub(crate) fn running(&self) -> Vec<u32> {
+        self.children.keys().copied().collect()
+    }
+
     pub(crate) fn log_path(&self, id: u32) -> PathBuf {
         self.dir.path().join(format!("node-{id}.log"))
     }
@@ -172,6 +177,15 @@ impl Cluster {
             (metadata.brokers.len() == count && known).then_some(())
         })
         .await;
+    }
+
+    /// The controller as one node sees it.
+    pub(crate) async fn controller(&self, id: u32) -> u32 {
+        eventually("a controller", || async {
+            let metadata = self.metadata(id, None).await.ok()?;
+            u32::try_from(metadata.controller_id.0).ok()
+        })
+        .await
     }
 
     /// Partition 0 of a topic as one node sees it now.

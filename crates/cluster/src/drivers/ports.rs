@@ -18,13 +18,13 @@ static SEARCHES: AtomicU32 = AtomicU32::new(0);
 
 /// Ports for one cluster.
 #[derive(Debug, Default)]
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     /// The addresses. Nothing is bound to them.
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Bound for the life of the cluster: no other cluster takes a port of a block whose lock it
     /// cannot bind, neither before the node binds it nor while its node is down. The nodes' own ports
     /// are not held, since a child that is being made would carry the sockets along for a moment.
-    pub(super) locks: Vec<TcpSocket>,
+    pub(crate) locks: Vec<TcpSocket>,
 }
 
 /// Reserves `count` free ports on 127.0.0.1.
@@ -32,7 +32,7 @@ pub(super) struct Reservation {
 /// They lie below the range of ephemeral ports where possible: while a node is down, the kernel
 /// could give a port of that range to any outgoing connection, and the node could not come back; a
 /// client that keeps trying to reach the node could even get connected to itself.
-pub(super) fn reserve(count: usize) -> io::Result<Reservation> {
+pub(crate) fn reserve(count: usize) -> io::Result<Reservation> {
     without_forks(|| {
         let mut reservation = Reservation::default();
         let blocks = ephemeral_low().saturating_sub(LOWEST) / BLOCK;
