@@ -1,5 +1,4 @@
 //! Plan files: what they expand to, and how they are refused.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use perjury_campaign::{PlanError, Resolved, parse_plan, plan_schema};
 use serde_json::{Value, json};

@@ -62,7 +62,8 @@ impl Row {
 
 const LOST: &str = "/api/v1/runs/{name}/{time}";
 
-fn rows() -> Vec<Row> {
+/// The service itself, and runs.
+fn rows_of_runs() -> Vec<Row> {
     let of = |part: &str| -> (&'static str, &'static str) {
         (String::leak(format!("{LOST}{part}")), String::leak(format!("{RUN}{part}")))
     };
@@ -112,6 +113,12 @@ fn rows() -> Vec<Row> {
         row("post", share, ask_share, RUNS, 400)
             .takes(Takes::Json)
             .elsewhere("/api/v1/runs/..%2f../x/share", 400),
+    ]
+}
+
+/// Campaigns, plans, uploads and sessions.
+fn rows_of_the_service() -> Vec<Row> {
+    vec![
         row("get", "/api/v1/events", "/api/v1/events", READ, 200),
         row("get", "/api/v1/campaigns", "/api/v1/campaigns", READ, 200),
         row("post", "/api/v1/campaigns", "/api/v1/campaigns", RUNS, 400).takes(Takes::Json),
@@ -135,6 +142,12 @@ fn rows() -> Vec<Row> {
         row("post", "/api/v1/session", "/api/v1/session", None, 400).takes(Takes::Json),
         row("delete", "/api/v1/session", "/api/v1/session", None, 204),
     ]
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = rows_of_runs();
+    rows.extend(rows_of_the_service());
+    rows
 }
 
 /// A store with runs, one token of each role, and a client without a browser's habits.
