@@ -17,6 +17,7 @@ mod forming;
 mod judge;
 mod matrix;
 mod named;
+mod pace;
 mod plan;
 mod preflight;
 mod queue;
@@ -35,6 +36,7 @@ pub use matrix::{
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
+pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
 pub use salvage::{Ending, SalvageError, salvage};

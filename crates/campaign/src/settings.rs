@@ -1,6 +1,7 @@
 //! What a plan file says of a run, in the words of `perjury run`, and the resolved plan that follows from it.
 
-use crate::plan::RunPlan;
+use crate::pace::{Pace, placement};
+use crate::plan::{ClusterPlan, RunPlan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -146,6 +147,10 @@ impl Settings {
         merge(&mut plan, Value::Object(extra.clone()));
         let mut resolved: RunPlan =
             serde_json::from_value(plan).map_err(|e| format!("the settings make no plan: {e}"))?;
+        if extra.get("cluster").is_none_or(|cluster| cluster.get("placement").is_none()) {
+            resolved.cluster.placement =
+                placement(&resolved.cluster.driver, &resolved.worker.nemesis);
+        }
         if !extra.contains_key("schedule") {
             resolved.worker.schedule_faults();
         }
@@ -169,13 +174,16 @@ impl Settings {
         let ms =
             |span: &Option<Span>, default: u64| span.as_ref().map_or(Ok(default), Span::millis);
         let concurrency = self.concurrency.as_ref().map_or(Ok(16), |c| c.count(nodes))?;
+        let driver = self.cluster.as_deref().unwrap_or("testbed");
+        let pace = Pace::of(driver);
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let targets = ["leader", "all", "leader", "follower"].map(str::to_owned).to_vec();
         Ok(json!({
             "name": name,
             "cluster": {
-                "driver": self.cluster.as_deref().unwrap_or("testbed"),
+                "driver": driver,
                 "nodes": nodes,
-                "formation_limit_ms": ms(&self.formation_time_limit, 30_000)?,
+                "formation_limit_ms": ms(&self.formation_time_limit, ClusterPlan::formation_limit_ms(driver))?,
             },
             "seed": seed,
             "workload": self.workload.as_deref().unwrap_or("queue"),
@@ -183,7 +191,7 @@ impl Settings {
             "rate": self.rate.unwrap_or(800.0),
             "poll_ratio": self.poll_ratio.unwrap_or(0.35),
             "time_limit_ms": ms(&self.time_limit, 30_000)?,
-            "recovery_limit_ms": ms(&self.recovery_time_limit, 20_000)?,
+            "recovery_limit_ms": ms(&self.recovery_time_limit, millis(pace.recovery))?,
             "final_time_limit_ms": ms(&self.final_time_limit, 60_000)?,
             "topic": {
                 "topic": "perjury-queue",
@@ -203,8 +211,8 @@ impl Settings {
             },
             "nemesis": self.nemesis.clone().unwrap_or_else(|| vec!["kill".into()]),
             "targets": self.target.clone().unwrap_or(targets),
-            "nemesis_interval_ms": ms(&self.nemesis_interval, 3_000)?,
-            "fault_duration_ms": ms(&self.fault_duration, 2_500)?,
+            "nemesis_interval_ms": ms(&self.nemesis_interval, millis(pace.interval))?,
+            "fault_duration_ms": ms(&self.fault_duration, millis(pace.fault))?,
             "schedule": [],
         }))
     }

@@ -191,14 +191,15 @@ impl Teller<'_> {
                     ops: ops.flat_map(|e| e.ops.iter().copied()).take(8).collect(),
                 });
             }
-            let legal = match entry.legal_if {
+            let counsel = anomalies::counsel(entry, report.contract.models.is_empty());
+            let legal = match counsel.legal_if {
                 "" => "No configuration makes it legal.".to_owned(),
                 legal => format!("It would be legal under {legal}."),
             };
             let rule = format!("{} {legal}", anomaly.rule);
             story.push(Sentence { text: rule, ops: Vec::new() });
-            let causes = words::list(entry.causes);
-            let text = format!("Usual causes are {causes}. {}", entry.advice);
+            let causes = words::list(counsel.causes);
+            let text = format!("Usual causes are {causes}. {}", counsel.advice);
             story.push(Sentence { text, ops: Vec::new() });
         } else {
             story.push(self.kept(report));

@@ -7,8 +7,7 @@ use perjury_checker::render;
 #[test]
 fn every_history_has_a_story() {
     for case in support::corpus() {
-        let history = support::read(&case.path);
-        let report = support::judge(&history);
+        let (history, report) = case.judged();
         let story = render::explain(&report, &history);
         assert!(story.lines().all(|l| l.chars().count() <= 130), "{}:\n{story}", case.name);
         for (name, anomaly) in report.violations() {

@@ -50,8 +50,9 @@ fn evidence_is_made_verified_and_refused_when_it_is_changed() {
         assert_ne!(other.status.code(), Some(0));
     }
     let mut bytes = std::fs::read(&zip).unwrap();
-    let name = b"history.jsonl{";
-    let at = bytes.windows(name.len()).position(|w| w[..13] == name[..13]).unwrap() + 40;
+    // The name stands before its content; forty bytes on, the content has begun.
+    let name = b"history.jsonl";
+    let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + 40;
     bytes[at] ^= 1;
     std::fs::write(&zip, bytes).unwrap();
     let bad = perjury(&["verify", arg(&zip), "--output", "json"]);

@@ -5,7 +5,9 @@
 //! $ cargo bench -p perjury-cluster --bench proxy
 //! ```
 //!
-//! The goal is less than 1 ms more at the 99th percentile. The exit code says whether it is met.
+//! The goal is less than 1 ms more at the 99th percentile. Both ways take turns, so that what else
+//! the machine does hits both, and the round in the middle counts. The exit code says whether the
+//! goal is met.
 
 use perjury_cluster::NodeId;
 use perjury_cluster::proxy::Proxy;
@@ -17,9 +19,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Requests that are timed, after some that are not.
-const REQUESTS: usize = 20_000;
-const WARM_UP: usize = 1_000;
+/// How often both ways are timed.
+const ROUNDS: usize = 11;
+/// Requests of a round that are timed, after some that are not.
+const REQUESTS: usize = 2_000;
+const WARM_UP: usize = 200;
 /// Bytes of a request behind its head: a Produce request of some records.
 const BODY: usize = 1_000;
 /// Bytes of an answer behind its number.
@@ -55,14 +59,19 @@ async fn measure() -> Result<bool, Box<dyn Error>> {
     });
     let proxy = Proxy::new();
     let link = proxy.client_link(NodeId(1), server)?;
-    let direct = round_trips(server).await?;
-    let proxied = round_trips(link).await?;
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let (direct, proxied) = (round_trips(server).await?, round_trips(link).await?);
+        let added = percentile(&proxied, 99).saturating_sub(percentile(&direct, 99));
+        rounds.push((added, direct, proxied));
+    }
+    rounds.sort_unstable();
+    let (added, direct, proxied) = rounds.swap_remove(ROUNDS / 2);
     let mut out = std::io::stdout();
-    let mut added = Duration::ZERO;
     for percent in [50, 90, 99] {
         let (one, other) = (percentile(&direct, percent), percentile(&proxied, percent));
-        added = other.saturating_sub(one);
-        writeln!(out, "p{percent}: direct {one:?}, through the proxy {other:?}, added {added:?}")?;
+        let more = other.saturating_sub(one);
+        writeln!(out, "p{percent}: direct {one:?}, through the proxy {other:?}, added {more:?}")?;
     }
     let met = added < GOAL;
     writeln!(out, "goal: less than {GOAL:?} added at p99: {}", if met { "met" } else { "missed" })?;

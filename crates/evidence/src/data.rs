@@ -59,7 +59,8 @@ pub(crate) struct Page {
 pub(crate) fn page(prepared: &Prepared, key: Option<&Signing>) -> Result<Page, EvidenceError> {
     let template = page::template()?;
     let parts = page::cut(&template).ok_or(EvidenceError::PageBroken)?;
-    let (whole, part) = (Proof::whole(prepared), Proof::shrunk(prepared));
+    let fits = |proof: &Proof| proof.jsonl.len() + template.len() < PAGE_BYTES_MAX;
+    let (whole, part) = (Proof::whole(prepared).filter(fits), Proof::shrunk(prepared));
     let mut bytes = 0;
     for size in &SIZES {
         let proof = if size.whole { whole.as_ref() } else { part.as_ref() };

@@ -82,7 +82,7 @@ impl Prepared {
             None => Vec::new(),
         };
         let configs = dir.as_ref().map(configs).unwrap_or_default();
-        let cleaner = cleaner(&history, &plan, &lines, &configs, wanted.redaction);
+        let cleaner = cleaner(&history, &before.model, &plan, &lines, &configs, wanted.redaction);
         let (text, history, report) = cleaned(&cleaner, text, history, before, &judged)?;
         cleaner.json(&mut plan);
         let mut header = serde_json::to_value(&history.header)
@@ -90,7 +90,7 @@ impl Prepared {
         cleaner.json(&mut header);
         cleaner.json(&mut summary);
         judge_summary(&mut summary, &report);
-        let shrunk = focus.as_ref().and_then(|f| shrunk(&history, &report, f, &judged.options()));
+        let shrunk = focus.as_ref().and_then(|f| shrunk(&history, f, &judged.options()));
         Ok(Prepared {
             lines: lines.into_iter().map(|line| clean_line(&cleaner, line)).collect(),
             configs: configs.into_iter().map(|(p, c)| (p, clean_config(&cleaner, &c))).collect(),
@@ -202,6 +202,7 @@ fn configs(dir: &RunDir) -> Vec<(String, Vec<u8>)> {
 /// Learns every secret and every original from all that will be written.
 fn cleaner(
     history: &History,
+    model: &str,
     plan: &Value,
     lines: &[Line],
     configs: &[(String, Vec<u8>)],
@@ -209,7 +210,7 @@ fn cleaner(
 ) -> Cleaner {
     let mut dictionary = Dictionary::default();
     if !redaction.is_none() {
-        dictionary = Dictionary::of(history, redaction);
+        dictionary = Dictionary::of(history, model, redaction);
     }
     let mut secrets = Secrets::new();
     let header = serde_json::to_value(&history.header).unwrap_or_default();

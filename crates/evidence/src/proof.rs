@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
 
 /// A larger history is not tried: its compressed form would not fit.
-const WHOLE_BYTES_MAX: usize = 128 << 20;
+const WHOLE_BYTES_MAX: usize = 64 << 20;
 
 /// A history in its native form, compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -209,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_among_the_client_properties_never_reaches_the_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let plan = serde_json::json!({"client": {"properties": {"sasl.password": "hunter2"}}});
+        let header = Header { plan, ..Header::default() };
+        Recorder::create(&path, &header, Instant::now()).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("sasl.password") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
     fn an_existing_history_is_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");

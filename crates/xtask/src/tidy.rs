@@ -13,7 +13,8 @@ const LINES_MAX: usize = 600;
 const CORPUS_BYTES_MAX: u64 = 256 * 1024;
 
 /// Crates without I/O, clock, randomness or async, and what must never be among their dependencies.
-const PURE: [&str; 3] = ["perjury-history", "perjury-checker", "perjury-sim"];
+const PURE: [&str; 5] =
+    ["perjury-history", "perjury-checker", "perjury-sim", "perjury-secrets", "perjury-view"];
 const IMPURE: [&str; 8] =
     ["tokio", "rdkafka", "rdkafka-sys", "axum", "hyper", "openraft", "mio", "rusqlite"];
 
@@ -186,7 +187,7 @@ fn manifests(files: &[PathBuf]) -> Result<Vec<String>> {
             breaches.push(format!("{} does not take the workspace's lints", file.display()));
         }
     }
-    for pure in ["history", "checker", "sim"] {
+    for pure in ["history", "checker", "sim", "secrets", "view"] {
         if !read(Path::new(&format!("crates/{pure}/src/lib.rs")))?
             .contains("#![warn(clippy::disallowed_methods)]")
         {

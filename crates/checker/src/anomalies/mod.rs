@@ -150,6 +150,27 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().chain(&cycles::ENTRIES).chain(&general::ENTRIES).chain(&OTHERS)
 }
 
+/// What an entry says to whoever has to act on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counsel {
+    /// Which configuration would have made it legal; empty if none does.
+    pub(crate) legal_if: &'static str,
+    /// What usually causes it, most likely first.
+    pub(crate) causes: &'static [&'static str],
+    /// What to do.
+    pub(crate) advice: &'static str,
+}
+
+/// The counsel of an entry; circles and aborted reads mean something else in histories that are not Kafka's.
+pub(crate) fn counsel(entry: &Entry, is_kafka: bool) -> Counsel {
+    let own = Counsel { legal_if: entry.legal_if, causes: entry.causes, advice: entry.advice };
+    let general = &general::ENTRIES[0];
+    if is_kafka || entry.origin != Origin::Jepsen {
+        return own;
+    }
+    Counsel { legal_if: general.legal_if, causes: general.causes, advice: general.advice }
+}
+
 /// The anomaly of this name.
 pub(crate) fn entry(name: &str) -> Option<&'static Entry> {
     all().find(|e| e.name == name)

@@ -2,7 +2,7 @@
 //! promise, what would have made it legal, what usually causes it; or what was checked, and what is missing.
 
 use super::{judged, plain, ranked};
-use crate::anomalies::{self, Entry};
+use crate::anomalies::{self, Counsel};
 use crate::observed::Observed;
 use crate::report::{Anomaly, Example, Judgement, Report, Verdict};
 use crate::words;
@@ -36,7 +36,7 @@ pub fn explain(report: &Report, history: &History) -> String {
         ranked(report).into_iter().partition(|(_, a)| a.judgement == Judgement::Violation);
     for (n, (name, anomaly)) in broken.iter().enumerate() {
         out.push('\n');
-        violation(&mut out, n + 1, name, anomaly, history);
+        violation(&mut out, n + 1, (name, anomaly), report, history);
     }
     if !other.is_empty() {
         out.push_str("\nSeen, and no violation here:\n");
@@ -76,7 +76,13 @@ fn para(out: &mut String, indent: &str, text: &str) {
     out.push('\n');
 }
 
-fn violation(out: &mut String, n: usize, name: &str, anomaly: &Anomaly, history: &History) {
+fn violation(
+    out: &mut String,
+    n: usize,
+    (name, anomaly): (&str, &Anomaly),
+    report: &Report,
+    history: &History,
+) {
     let entry = anomalies::entry(name);
     let count = words::counted(anomaly.violations, "case", "cases");
     para(out, "", &format!("Violation {n}: {} ({name}, {count})", anomaly.title));
@@ -94,21 +100,21 @@ fn violation(out: &mut String, n: usize, name: &str, anomaly: &Anomaly, history:
         para(out, "  ", &format!("There are {more} like this."));
     }
     if let Some(entry) = entry {
-        consequences(out, entry);
+        consequences(out, &anomalies::counsel(entry, report.contract.models.is_empty()));
     }
 }
 
-fn consequences(out: &mut String, entry: &Entry) {
-    let legal = match entry.legal_if {
+fn consequences(out: &mut String, counsel: &Counsel) {
+    let legal = match counsel.legal_if {
         "" => "What would have made it legal: nothing; no configuration permits it.".to_owned(),
         legal => format!("What would have made it legal: {legal}."),
     };
     para(out, "  ", &legal);
     para(out, "  ", "Usual causes, the most likely first:");
-    for cause in entry.causes {
+    for cause in counsel.causes {
         para(out, "    ", &format!("- {cause}"));
     }
-    para(out, "  ", &format!("Where to look next: {}", entry.advice));
+    para(out, "  ", &format!("Where to look next: {}", counsel.advice));
 }
 
 fn harmless(out: &mut String, name: &str, anomaly: &Anomaly) {

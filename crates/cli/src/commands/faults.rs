@@ -3,9 +3,8 @@
 use crate::exit::usage;
 use anyhow::Result;
 use perjury_campaign::Say;
-use perjury_cluster::privileges::namespaces;
 use perjury_cluster::undo::{self, UndoOutcome};
-use perjury_cluster::{DISK_MIB, FaultKind as Kind, FaultSettings, Placement};
+use perjury_cluster::{DISK_MIB, FaultSettings, Placement};
 use perjury_worker::plan::FaultKind;
 use std::path::Path;
 
@@ -46,19 +45,9 @@ pub(crate) struct FaultArgs {
 
 impl FaultArgs {
     /// Where the nodes have to live for these faults, and where they are asked to.
-    ///
-    /// Nodes of chronik-server have a network each wherever root allows it: some of their ports follow from their
-    /// numbers, and would keep a second cluster off the host.
     pub(crate) fn placement(&self, driver: &str, nemesis: &[FaultKind]) -> Placement {
-        let kinds: Vec<Kind> = nemesis.iter().filter_map(|fault| fault.kind()).collect();
-        // Asking tries it out, so it is asked only where it matters.
-        let split = !Placement::for_faults(&kinds, true).namespaces;
-        let root = self.network == Network::Auto && !split && namespaces().is_ok();
-        let mut placement = Placement::for_faults(&kinds, root);
+        let mut placement = perjury_campaign::placement(driver, nemesis);
         match self.network {
-            Network::Auto if driver == "chronik" && !placement.proxy => {
-                placement.namespaces = placement.namespaces || namespaces().is_ok();
-            }
             Network::Auto => {}
             Network::Host => (placement.namespaces, placement.proxy) = (false, false),
             Network::Namespaces => (placement.namespaces, placement.proxy) = (true, false),

@@ -7,7 +7,7 @@ use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::Result;
-use perjury_campaign::{CampaignError, RunPlan, Say, Scenario};
+use perjury_campaign::{CampaignError, Pace, RunPlan, Say, Scenario};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::{RunId, Store};
@@ -301,7 +301,6 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
             topic: args.cluster.topic(args.workload.as_str()),
-            ..TopicSettings::default()
         },
         client: ClientSettings {
             acks: args.client.acks,
@@ -325,30 +324,6 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         .clone()
         .unwrap_or_else(|| format!("{}-{}", cluster.driver, args.workload.as_str()));
     Ok(RunPlan { name, scenario: None, cluster, worker })
-}
-
-/// How quickly faults may follow each other, where nothing is said: a node that is started again has to be back, and
-/// a cluster that notices a dead leader late has to have elected another one.
-struct Pace {
-    interval: Duration,
-    fault: Duration,
-    recovery: Duration,
-}
-
-impl Pace {
-    fn of(driver: &str) -> Self {
-        let seconds = Duration::from_secs;
-        match driver {
-            "kafka" | "command" | "attach" => {
-                Pace { interval: seconds(12), fault: seconds(10), recovery: seconds(60) }
-            }
-            _ => Pace {
-                interval: seconds(3),
-                fault: Duration::from_millis(2_500),
-                recovery: seconds(20),
-            },
-        }
-    }
 }
 
 fn nemeses(names: &[String]) -> Result<Vec<FaultKind>> {

@@ -8,9 +8,10 @@ use crate::doctor::{Finding, Severity};
 use crate::driver::{Driver, DriverError, NodeStatus, RunState};
 use crate::drivers::command::{self, CommandLayout, Commands, ForeignNode};
 use crate::events::EventBus;
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, FaultSpec, Sight};
 use crate::local::RunContext;
 use crate::node::NodeId;
+use crate::planes::Outcomes;
 use crate::probe::ProbeError;
 use crate::procfs::{ExitInfo, ProcessIdentity};
 use crate::witness::{FaultWitness, PortObservation, PortState, answer_state};
@@ -111,6 +112,53 @@ impl ForeignDriver {
         witness.port = Some(PortObservation { address, at_ns, state, answered: Some(answers) });
         (witness.witnessed, witness.why) = judge(fault, &known.address, before, answers);
         Ok(witness)
+    }
+
+    /// Cuts a node off by its command, and looks until it no longer answers or the others have given it up.
+    async fn cut_off(&self, fault: FaultKind, node: NodeId) -> Result<FaultWitness, DriverError> {
+        let known = self.node(node)?;
+        let unsupported = |why: String| DriverError::Unsupported { fault, why };
+        self.supports(fault).map_err(unsupported)?;
+        let text = known.commands.of(fault).map_err(unsupported)?;
+        let mut witness = FaultWitness::new(fault, node, self.now());
+        let before = self.given_up(known).await;
+        witness.signal_ns = Some(self.now());
+        command::run(text, known).await.map_err(DriverError::Settings)?;
+        let deadline = Instant::now() + EFFECT_LIMIT;
+        let mut after = self.given_up(known).await;
+        while after.is_none() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+            after = self.given_up(known).await;
+        }
+        let told = |seen: Option<String>| seen.unwrap_or_else(|| "in touch with all".to_owned());
+        witness.sights.push(Sight {
+            what: format!("node {node}"),
+            shows: before.is_none() && after.is_some(),
+            before: Some(told(before)),
+            after: told(after),
+            at_ns: self.now(),
+        });
+        Ok(witness.judge())
+    }
+
+    /// How one sees that a node is cut off: it does not answer, or another node's metadata has it neither among the
+    /// brokers nor in sync where it is a replica. `None` when nothing shows that.
+    async fn given_up(&self, node: &ForeignNode) -> Option<String> {
+        let (_, answers) = answer_state(&node.address, QUESTION).await;
+        if !answers {
+            return Some(format!("{} does not answer", node.address));
+        }
+        for other in self.nodes.iter().filter(|other| other.id != node.id) {
+            let Ok(metadata) = self.context.probe.metadata(&other.address).await else { continue };
+            if !metadata.broker_ids().contains(&node.id) {
+                return Some(format!("node {} does not list it", other.id));
+            }
+            let mut replicas = metadata.partitions.iter().filter(|p| p.replicas.contains(&node.id));
+            if replicas.clone().next().is_some() && replicas.all(|p| !p.isr.contains(&node.id)) {
+                return Some(format!("node {} has it in sync nowhere", other.id));
+            }
+        }
+        None
     }
 
     async fn wait_for(&self, address: &str, wanted: bool) -> (PortState, bool) {
@@ -240,6 +288,33 @@ impl Driver for ForeignDriver {
 
     async fn restart(&self, node: NodeId) -> Result<FaultWitness, DriverError> {
         self.act(FaultKind::Restart, node).await
+    }
+
+    async fn apply(&self, fault: &FaultSpec, nodes: &[NodeId]) -> Outcomes {
+        let each =
+            nodes.iter().map(|node| async { (*node, self.cut_off(fault.kind, *node).await) });
+        futures::future::join_all(each).await
+    }
+
+    async fn heal(&self, fault: &FaultSpec, nodes: &[NodeId]) -> Outcomes {
+        let each = nodes.iter().map(|node| async {
+            let healed = async {
+                let known = self.node(*node)?;
+                let missing = || "the layout has no command `heal` for it".to_owned();
+                let text = known.commands.heal.as_deref().ok_or_else(|| {
+                    DriverError::Unsupported { fault: fault.kind, why: missing() }
+                })?;
+                let mut witness = FaultWitness::new(fault.kind, *node, self.now());
+                command::run(text, known).await.map_err(DriverError::Settings)?;
+                let (_, answers) = self.wait_for(&known.address, true).await;
+                let after = if answers { "answers" } else { "does not answer" }.to_owned();
+                let (what, at_ns) = (known.address.clone(), self.now());
+                witness.sights.push(Sight { what, before: None, after, at_ns, shows: answers });
+                Ok(witness.judge())
+            };
+            (*node, healed.await)
+        });
+        futures::future::join_all(each).await
     }
 
     fn process_of(&self, _node: NodeId) -> Option<ProcessIdentity> {

@@ -75,6 +75,7 @@ impl Commands {
             FaultKind::Pause => ("pause", &self.pause),
             FaultKind::Resume => ("resume", &self.resume),
             FaultKind::Restart => ("stop", &self.stop),
+            FaultKind::Partition | FaultKind::Isolate => ("partition", &self.partition),
             other => return Err(format!("there is no command for {other} in a layout")),
         };
         let missing = || format!("the layout has no command `{name}` for it");

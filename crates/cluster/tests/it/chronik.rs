@@ -105,139 +105,67 @@ fn errors(findings: &[Finding]) -> Vec<(String, String)> {
 
 const START: &str = "'start', '--config', 'node{n}.toml', '--bind', '127.0.0.1'";
 
-/// What is wrong is seen before anything is started: name, layout, change of the second node's file, rule, fix.
+/// Name, layout, change of the second node's file, rule, what the fix speaks of.
+type Case = (&'static str, String, fn(String) -> String, &'static str, &'static str);
+
+fn same(text: String) -> String {
+    text
+}
+
+/// Clusters by arguments and variables.
+fn told_by_variables() -> Vec<Case> {
+    let old = "CHRONIK_CLUSTER_ENABLED = 'true', CHRONIK_NODE_ID = '{n}'";
+    let peers = |list: &str| three("'start'", &format!("{old}, CHRONIK_CLUSTER_PEERS = '{list}'"));
+    let three_fields = "localhost:21100:21103,localhost:21110:21113,localhost:21120:21123";
+    let four_fields = "h:21100:21101:21102,h:21110:21111:21112,h:21120:21121:21122";
+    let standalone = three("'--kafka-port', '21100', 'standalone'", old);
+    let option = three("'start', '--kafka-port', '21100'", old);
+    let raft_port = three("'start'", &format!("{old}, CHRONIK_RAFT_PORT = '21103'"));
+    let misspelt = three(START, "CHRONIK_NODEID = '{n}'");
+    vec![
+        ("old subcommand", standalone, same, "unknown-subcommand", "start --config"),
+        ("old option", option, same, "unknown-option", "start --config"),
+        ("peers of three fields", peers(three_fields), same, "peers-entry", "[[peers]]"),
+        ("no Raft port", peers("h:21100,h:21110,h:21120"), same, "peers-entry", "[[peers]]"),
+        ("unread variable", raft_port, same, "unread-variable", "peers list"),
+        ("misspelt variable", misspelt, same, "unread-variable", "CHRONIK_NODE_ID"),
+        ("variables alone", peers(four_fields), same, "wal-address-missing", "[bind]"),
+        ("no cluster", three("'start'", ""), same, "silently-single-node", "--config"),
+    ]
+}
+
+/// Clusters by files, the second of which is wrong.
+fn told_by_files() -> Vec<Case> {
+    type Change = fn(String) -> String;
+    let no_id: Change = |t| t.replace("node_id = 2\n", "");
+    let same_id: Change = |t| t.replace("node_id = 2\n", "node_id = 1\n");
+    let twice: Change = |t| t.replace("id = 3\n", "id = 1\n");
+    let absent: Change = |t| t.replace("id = 2\nkafka", "id = 7\nkafka");
+    let no_port: Change = |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1'");
+    let wrong: Change = |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1:21039'");
+    let collides: Change = |t| t.replace("21020", "21012");
+    let no_data: Change =
+        |t| t.lines().filter(|l| !l.starts_with("data_dir")).collect::<Vec<_>>().join("\n");
+    let shared: Change = |t| t.replace("data2", "data1");
+    let broken: Change = |t| t.replace("enabled = true", "enabled");
+    let cases = [
+        ("no node id", no_id, "node-id-missing", "node_id"),
+        ("two nodes with one id", same_id, "two-nodes-one-id", "node_id"),
+        ("one id twice among the peers", twice, "duplicate-id", "[[peers]]"),
+        ("not among its own peers", absent, "own-entry-missing", "itself"),
+        ("an address without its port", no_port, "address-without-port", "host:port"),
+        ("a peer's wrong Raft port", wrong, "peer-wrong-port", "127.0.0.1:21032"),
+        ("one's Kafka port is another's Raft port", collides, "port-collision", "gap"),
+        ("no data folder", no_data, "field-missing", "data_dir"),
+        ("one data folder for two", shared, "shared-data-folder", "own"),
+        ("not TOML", broken, "file-unusable", "correct"),
+    ];
+    cases.map(|(name, change, rule, hint)| (name, three(START, ""), change, rule, hint)).to_vec()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_configurations_are_explained_before_anything_starts() {
-    type Change = fn(String) -> String;
-    let same: Change = |text| text;
-    let with_files = || three(START, "");
-    let old = "CHRONIK_CLUSTER_ENABLED = 'true', CHRONIK_NODE_ID = '{n}'";
-    let three_fields = "CHRONIK_CLUSTER_PEERS = 'localhost:21100:21103,localhost:21110:21113,localhost:21120:21123'";
-    let four_fields =
-        "CHRONIK_CLUSTER_PEERS = 'h:21100:21101:21102,h:21110:21111:21112,h:21120:21121:21122'";
-    let no_raft = "CHRONIK_CLUSTER_PEERS = 'h:21100,h:21110,h:21120'";
-    let cases: Vec<(&str, String, Change, &str, &str)> = vec![
-        (
-            "a subcommand of older versions",
-            three("'--kafka-port', '21100', 'standalone'", old),
-            same,
-            "unknown-subcommand",
-            "start --config",
-        ),
-        (
-            "an option of older versions",
-            three("'start', '--kafka-port', '21100'", old),
-            same,
-            "unknown-option",
-            "start --config",
-        ),
-        (
-            "peers of three fields",
-            three("'start'", &format!("{old}, {three_fields}")),
-            same,
-            "peers-entry",
-            "[[peers]]",
-        ),
-        (
-            "a variable that is not read",
-            three("'start'", &format!("{old}, {three_fields}, CHRONIK_RAFT_PORT = '21103'")),
-            same,
-            "unread-variable",
-            "peers list",
-        ),
-        (
-            "a variable that is misspelt",
-            three(START, "CHRONIK_NODEID = '{n}'"),
-            same,
-            "unread-variable",
-            "CHRONIK_NODE_ID",
-        ),
-        (
-            "a peers entry without its Raft port",
-            three("'start'", &format!("{old}, {no_raft}")),
-            same,
-            "peers-entry",
-            "[[peers]]",
-        ),
-        (
-            "a cluster by variables alone",
-            three("'start'", &format!("{old}, {four_fields}")),
-            same,
-            "wal-address-missing",
-            "[bind]",
-        ),
-        ("no cluster at all", three("'start'", ""), same, "silently-single-node", "--config"),
-        (
-            "no node id",
-            with_files(),
-            |t| t.replace("node_id = 2\n", ""),
-            "node-id-missing",
-            "node_id",
-        ),
-        (
-            "two nodes with one id",
-            with_files(),
-            |t| t.replace("node_id = 2\n", "node_id = 1\n"),
-            "two-nodes-one-id",
-            "node_id",
-        ),
-        (
-            "one id twice among the peers",
-            with_files(),
-            |t| t.replace("id = 3\n", "id = 1\n"),
-            "duplicate-id",
-            "[[peers]]",
-        ),
-        (
-            "a node that is not among its peers",
-            with_files(),
-            |t| t.replace("id = 2\nkafka", "id = 7\nkafka"),
-            "own-entry-missing",
-            "itself",
-        ),
-        (
-            "an address without its port",
-            with_files(),
-            |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1'"),
-            "address-without-port",
-            "host:port",
-        ),
-        (
-            "a peer's wrong Raft port",
-            with_files(),
-            |t| t.replace("raft = '127.0.0.1:21032'", "raft = '127.0.0.1:21039'"),
-            "peer-wrong-port",
-            "127.0.0.1:21032",
-        ),
-        (
-            "one node's Kafka port is another's Raft port",
-            with_files(),
-            |t| t.replace("21020", "21012"),
-            "port-collision",
-            "gap",
-        ),
-        (
-            "no data folder",
-            with_files(),
-            |t| t.lines().filter(|l| !l.starts_with("data_dir")).collect::<Vec<_>>().join("\n"),
-            "field-missing",
-            "data_dir",
-        ),
-        (
-            "one data folder for two",
-            with_files(),
-            |t| t.replace("data2", "data1"),
-            "shared-data-folder",
-            "own",
-        ),
-        (
-            "a file that is not TOML",
-            with_files(),
-            |t| t.replace("enabled = true", "enabled"),
-            "file-unusable",
-            "correct",
-        ),
-    ];
+    let cases = told_by_variables().into_iter().chain(told_by_files());
     for (name, layout, change, expected, hint) in cases {
         let bench = Bench::new();
         for node in 1..=3 {

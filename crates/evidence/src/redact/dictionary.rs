@@ -38,6 +38,9 @@ const SOURCE_ENDINGS: [&str; 12] =
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dictionary {
     pub(crate) redaction: Redaction,
+    /// Whether operations other than Kafka's sends and polls hold values. In a history of Kafka they hold offsets,
+    /// members and generations, which say nothing of the data and are judged by their order.
+    pub(crate) is_general: bool,
     topics: BTreeMap<String, String>,
     /// Whole topic-partitions that occur as keys of the history.
     keys: BTreeMap<String, String>,
@@ -68,9 +71,10 @@ pub(crate) fn split_key(key: &str) -> Option<(&str, &str)> {
 }
 
 impl Dictionary {
-    /// The pseudonyms for everything that this history names.
-    pub(crate) fn of(history: &History, redaction: Redaction) -> Dictionary {
-        let mut dictionary = Dictionary { redaction, ..Dictionary::default() };
+    /// The pseudonyms for everything that this history names; `model` is what it was judged as.
+    pub(crate) fn of(history: &History, model: &str, redaction: Redaction) -> Dictionary {
+        let is_general = model != "kafka";
+        let mut dictionary = Dictionary { redaction, is_general, ..Dictionary::default() };
         for event in history.events() {
             dictionary.event(&event);
         }
@@ -82,7 +86,7 @@ impl Dictionary {
             Payload::Mops(mops) => mops.iter().for_each(|mop| self.mop(mop)),
             Payload::Keys(keys) => keys.iter().for_each(|key| self.key(key)),
             Payload::Json(value) if event.process.is_none_or(Process::is_client) => {
-                self.operation(value);
+                if self.is_general { self.operation(value) } else { self.figures(value) }
             }
             Payload::Json(value) => self.cluster(value),
             Payload::None => {}
@@ -175,6 +179,27 @@ impl Dictionary {
                 }
             }
             Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// Learns the topic-partitions that name the figures of a `list-offsets`, `commit` or the like.
+    fn figures(&mut self, value: &Value) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|v| self.figures(v)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    self.topic_partition(name);
+                    self.figures(value);
+                }
+            }
+            Value::String(text) => self.topic_partition(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn topic_partition(&mut self, text: &str) {
+        if split_key(text).is_some() {
+            self.key(&Scalar::from(text));
         }
     }
 

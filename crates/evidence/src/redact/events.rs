@@ -12,7 +12,9 @@ impl Cleaner {
         match &mut event.value {
             Payload::Mops(mops) => mops.iter_mut().for_each(|mop| redact_mop(d, mop)),
             Payload::Keys(keys) => keys.iter_mut().for_each(|key| *key = d.key_of(key)),
-            Payload::Json(value) if event.process.is_none_or(Process::is_client) => {
+            Payload::Json(value)
+                if d.is_general && event.process.is_none_or(Process::is_client) =>
+            {
                 operation(d, value);
             }
             Payload::Json(value) => self.json(value),
@@ -21,6 +23,9 @@ impl Cleaner {
         if let Some(OpError { code, message }) = &mut event.error {
             *code = self.text(code);
             *message = self.text(message);
+        }
+        if let Some(derived) = event.ext.get_mut(DERIVED) {
+            pairs(d, derived);
         }
         let mut ext = Value::Object(std::mem::take(&mut event.ext));
         self.json(&mut ext);
@@ -35,6 +40,21 @@ impl Cleaner {
         let Ok(mut value) = serde_json::to_value(header) else { return header.clone() };
         self.json(&mut value);
         serde_json::from_value(value).unwrap_or_else(|_| header.clone())
+    }
+}
+
+/// Which records a transaction made of which: `[key, value, key, value]` for each.
+const DERIVED: &str = "derived";
+
+/// Lists in which keys and values take turns.
+fn pairs(d: &Dictionary, lists: &mut Value) {
+    for list in lists.as_array_mut().into_iter().flatten() {
+        for pair in list.as_array_mut().into_iter().flat_map(|l| l.chunks_mut(2)) {
+            if let [key, value] = pair {
+                json_key(d, key);
+                operation(d, value);
+            }
+        }
     }
 }
 

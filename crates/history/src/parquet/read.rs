@@ -239,13 +239,12 @@ impl Batch {
         fill(&mut from.value, &mut self.value, rows)?;
         fill(&mut from.value_text, &mut self.value_text, rows)?;
         fill(&mut from.meta, &mut self.meta, rows)?;
+        // Every field has a level for each item, and rows begin at the same ones. Where a field is there without an item, or
+        // an item without what it needs, reading the items tells.
         let items = &self.what.rep;
-        let numbers = [&self.key, &self.offset, &self.value].map(|c| (&c.rep, &c.def));
-        let texts = [&self.key_text, &self.value_text, &self.meta].map(|c| (&c.rep, &c.def));
-        let there = |(what, def): (&i16, &i16)| (*what == 0) == (*def == 0);
-        let fits = |(rep, def): &(&Vec<i16>, &Vec<i16>)| {
-            *rep == items && def.len() == items.len() && self.what.def.iter().zip(*def).all(there)
-        };
+        let numbers = [&self.key, &self.offset, &self.value].map(|c| (&c.rep, c.def.len()));
+        let texts = [&self.key_text, &self.value_text, &self.meta].map(|c| (&c.rep, c.def.len()));
+        let fits = |(rep, levels): &(&Vec<i16>, usize)| *rep == items && *levels == items.len();
         if numbers.iter().chain(&texts).all(fits) {
             Ok(())
         } else {
@@ -269,6 +268,10 @@ impl<'a, T> Cursor<'a, T> {
     }
 
     fn next(&mut self) -> Option<&'a T> {
+        // Most batches have no value at all in most columns.
+        if self.column.values.is_empty() {
+            return None;
+        }
         let there = self.column.def.get(self.level) == Some(&self.full);
         self.level += 1;
         if !there {
@@ -347,6 +350,8 @@ impl State {
 struct Items<'a> {
     what: Cursor<'a, i32>,
     rep: &'a [i16],
+    /// The next item's position in `rep`.
+    level: usize,
     key: Cursor<'a, i64>,
     key_text: Cursor<'a, ByteArray>,
     offset: Cursor<'a, i64>,
@@ -378,6 +383,7 @@ impl<'a> Items<'a> {
         Items {
             what: Cursor::new(&batch.what, 1),
             rep: &batch.what.rep,
+            level: 0,
             key: Cursor::new(&batch.key, 2),
             key_text: Cursor::new(&batch.key_text, 2),
             offset: Cursor::new(&batch.offset, 2),
@@ -405,7 +411,8 @@ impl<'a> Items<'a> {
             if let Some(what) = what {
                 item.append(what, &mut place, builder).map_err(|message| (count, message))?;
             }
-            if self.rep.get(self.what.level).is_none_or(|rep| *rep == 0) {
+            self.level += 1;
+            if self.rep.get(self.level).is_none_or(|rep| *rep == 0) {
                 break;
             }
         }

@@ -118,8 +118,9 @@ fn keep(store: &Store, name: &str, scratch: &Scratch) -> Result<(String, &'stati
     let native = unpacked.is_some() || detect(&first[..read], "the upload") == Some(Format::Jsonl);
     let judged = write(&run, source, native, &history).map_err(|e| e.to_string()).and_then(|()| {
         drop(history);
-        let (_, report) =
+        let (history, report) =
             judge_file(&run.history_path(), &Options::default()).map_err(|e| e.to_string())?;
+        keep_first_screen(&run, &history, &report, LONG_HISTORY_BYTES);
         run.write_report(&report).map_err(|e| e.to_string())?;
         run.mark_complete(Utc::now()).map_err(|e| e.to_string())?;
         Ok(report.verdict.as_str())

@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod campaigns;
+mod evidence;
 mod security;
 mod support;
 mod table;

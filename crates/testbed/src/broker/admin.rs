@@ -29,6 +29,7 @@ use crate::control::image::{
     CLEANUP_POLICY, DELETE_RETENTION, Image, MIN_INSYNC_REPLICAS, NO_LEADER, UNCLEAN_ELECTION,
     broker_id,
 };
+use crate::coordinator;
 use crate::replica::types::ReplicaError;
 
 /// Resource types of DescribeConfigs.
@@ -69,6 +70,10 @@ async fn grow(
     let Some(state) = image.topics.get(&name) else {
         return Err((ResponseError::UnknownTopicOrPartition, format!("no topic {name:?}")));
     };
+    if coordinator::is_internal(&name) {
+        let message = format!("{name} belongs to the coordinators and cannot grow");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
     if topic.assignments.is_some() {
         let message = "replica assignments cannot be chosen".to_owned();
         return Err((ResponseError::InvalidReplicaAssignment, message));

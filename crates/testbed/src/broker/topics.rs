@@ -22,6 +22,7 @@ use crate::control::image::{
     CLEANUP_POLICY, DELETE_RETENTION, Image, MIN_INSYNC_REPLICAS, UNCLEAN_ELECTION,
 };
 use crate::control::plane::Plane;
+use crate::coordinator;
 
 /// Longest topic name, as in Kafka.
 const NAME_LIMIT: usize = 249;
@@ -98,6 +99,10 @@ fn validate(plane: &Plane, topic: &CreatableTopic) -> Result<CreateTopic, Proble
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > NAME_LIMIT || name == "." || name == ".." {
         return Err((ResponseError::InvalidTopicException, format!("bad topic name {name:?}")));
+    }
+    if coordinator::is_internal(&name) {
+        let message = format!("{name} belongs to the coordinators, which create it when needed");
+        return Err((ResponseError::InvalidTopicException, message));
     }
     if !name.chars().all(legal) {
         let message = format!("topic name {name:?} has characters other than a-z A-Z 0-9 . _ -");
@@ -201,6 +206,10 @@ pub(super) async fn delete(
 }
 
 async fn delete_one(plane: &Plane, name: &str, deadline: Instant) -> Result<(), Problem> {
+    if coordinator::is_internal(name) {
+        let message = format!("{name} belongs to the coordinators and cannot be deleted");
+        return Err((ResponseError::InvalidTopicException, message));
+    }
     let command = Command::DeleteTopic { name: name.to_owned() };
     accept(propose(plane, &command, deadline).await?)?;
     wait_for(plane, deadline, |image| !image.topics.contains_key(name)).await

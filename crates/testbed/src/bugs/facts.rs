@@ -144,7 +144,7 @@ impl Bug {
                 "a deposed leader goes on serving reads",
                 "Raft's reads without a quorum (section 8 of the Raft paper), for Kafka the zombie leader of KIP-320",
                 &["queue", "list-offsets"],
-                &["pause", "partition"],
+                &["pause", "isolate-leader"],
             ),
             Self::ListOffsetsRegression => facts(
                 "a new leader tells an end offset below the one that was told before",

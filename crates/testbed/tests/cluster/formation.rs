@@ -76,6 +76,8 @@ async fn refusals_name_their_reason() {
         .with_key_type(2);
     let response = follower.call(&request, 2).await.unwrap();
     assert_eq!(response.error_code, ResponseError::InvalidRequest.code());
+    let (code, _) = cluster.try_create("__consumer_offsets", 9, 3, &[]).await;
+    assert_eq!(code, ResponseError::InvalidTopicException.code());
     let (code, _) = follower.produce("__consumer_offsets", -1, None, &["a"]).await.unwrap();
     assert_eq!(code, ResponseError::InvalidTopicException.code());
 }

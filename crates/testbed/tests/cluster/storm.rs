@@ -1,17 +1,23 @@
-//! Transactions while nodes are killed and stopped: the correct cluster keeps all its promises.
+//! Transactions and groups while nodes are killed and stopped: the correct cluster keeps all its
+//! promises.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{
+    BaseRecord, DefaultProducerContext, DeliveryResult, Producer, ProducerContext, ThreadedProducer,
+};
 
+use crate::support::eventually;
 use crate::support::nodes::Cluster;
+use crate::support::txn::Coordinated;
 
 /// How long one step of a client may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -153,5 +159,112 @@ async fn transactions_stay_whole_while_nodes_die_and_stop() {
             Fate::Aborted => assert_eq!(seen, (None, None), "{value} was aborted"),
             Fate::Unknown => assert_eq!(seen.0, seen.1, "{value} is torn"),
         }
+    }
+}
+
+/// Sends values until told to stop, and returns those that were acknowledged.
+fn feed(client: &ClientConfig, stop: &AtomicBool) -> BTreeSet<String> {
+    let mut config = client.clone();
+    config.set("enable.idempotence", "true").set("message.timeout.ms", "20000");
+    let acknowledged = Acknowledged::default();
+    let producer: ThreadedProducer<Acknowledged> =
+        config.create_with_context(acknowledged.clone()).unwrap();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let value = number.to_string();
+        producer.send(BaseRecord::<(), str>::to("work").payload(&value)).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    producer.flush(PATIENCE).unwrap();
+    acknowledged.values.lock().unwrap().clone()
+}
+
+/// Keeps the values whose delivery was reported.
+#[derive(Clone, Default)]
+struct Acknowledged {
+    values: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl ClientContext for Acknowledged {}
+
+impl ProducerContext for Acknowledged {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Ok(message) = result {
+            let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+            self.values.lock().unwrap().insert(value);
+        }
+    }
+}
+
+/// One member of the group: takes records and commits behind them, until told to leave.
+fn work(client: &ClientConfig, seen: &Mutex<BTreeSet<String>>, leave: &AtomicBool) {
+    let mut config = client.clone();
+    config
+        .set("group.id", "team")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "500");
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&["work"]).unwrap();
+    let mut taken = 0;
+    while !leave.load(Ordering::Relaxed) {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let value = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+        seen.lock().unwrap().insert(value);
+        taken += 1;
+        if taken % 10 == 0 {
+            // A commit that fails is made good by the next.
+            let _ = consumer.commit_consumer_state(CommitMode::Async);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_misses_no_record_while_coordinators_die_and_members_change() {
+    let mut cluster = Cluster::start(&[]).await;
+    let (code, _) = cluster.try_create("work", 4, 3, &[]).await;
+    assert_eq!(code, 0);
+    let brokers: Vec<String> =
+        cluster.configs.values().map(|config| config.kafka_addr.to_string()).collect();
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", brokers.join(",")).set("reconnect.backoff.max.ms", "300");
+    client.set("socket.timeout.ms", "3000");
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let member = || {
+        let leave = Arc::new(AtomicBool::new(false));
+        let (client, seen, told) = (client.clone(), Arc::clone(&seen), Arc::clone(&leave));
+        (leave, tokio::task::spawn_blocking(move || work(&client, &seen, &told)))
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let feeder = {
+        let (client, stop) = (client.clone(), Arc::clone(&stop));
+        tokio::task::spawn_blocking(move || feed(&client, &stop))
+    };
+    let mut members = vec![member(), member()];
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let coordinator = cluster.coordinator("team", Coordinated::Group).await;
+        cluster.kill(&[coordinator]);
+        members.push(member());
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        cluster.run(coordinator);
+        let (leave, task) = members.remove(0);
+        leave.store(true, Ordering::Relaxed);
+        task.await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged = feeder.await.unwrap();
+    assert!(acknowledged.len() > 100, "too little was tried: {}", acknowledged.len());
+    eventually("every record was seen", || async {
+        acknowledged.is_subset(&seen.lock().unwrap()).then_some(())
+    })
+    .await;
+    for (leave, task) in members {
+        leave.store(true, Ordering::Relaxed);
+        task.await.unwrap();
     }
 }
