@@ -86,6 +86,7 @@ test("an anomaly is found by search and followed to its operations, its fault an
   await expect(row).toContainText("invalid");
   await row.getByRole("link").first().click();
 
+  await expect(page.locator("#anomalies")).toBeVisible();
   await page.keyboard.press("n");
   await expect(page).toHaveURL(/#anomaly=/);
   const body = page.locator(".example-body").first();
@@ -95,7 +96,6 @@ test("an anomaly is found by search and followed to its operations, its fault an
   await expect(page).toHaveURL(/from=\d+&to=\d+/);
   await body.getByText("Node log lines from 2 s before").click();
   await expect(body.getByRole("region", { name: "Node log lines" }).locator("tbody tr").first()).toBeVisible();
-  await body.locator(".meaning, summary").first().scrollIntoViewIfNeeded();
   await page.screenshot({ path: `${SHOTS}/use-anomaly.png`, fullPage: true });
 
   const meaning = page.locator("#anomalies .meaning").first();

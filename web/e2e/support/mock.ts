@@ -244,9 +244,7 @@ export async function mock(page: Page, more: Record<string, (route: Route) => Pr
         : json({ items: [campaign("running")], total: 1, offset: 0, limit: 50 })(route),
     "/campaigns/20261123-1": json(campaign("running")),
     "/glossary": json(GLOSSARY),
-    "/events": (route) => route.fulfill({ contentType: "text/event-stream", body: ": quiet\n\n" }),
-    "/runs/nightly/20261123T130000.000Z/events": (route) =>
-      route.fulfill({ contentType: "text/event-stream", body: events }),
+    "/events": (route) => route.fulfill({ contentType: "text/event-stream", body: events }),
     ...more,
   };
   await page.route("**/api/v1/**", (route) => {

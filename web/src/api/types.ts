@@ -241,6 +241,10 @@ export interface CampaignRun {
   verdict: string | null;
   seed: Scalar | null;
   summary: string | null;
+  /** What went wrong. */
+  problem?: string | null;
+  /** Attempts that were cut short and do not count. */
+  earlier?: string[];
 }
 
 export interface Campaign {

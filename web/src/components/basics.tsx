@@ -55,7 +55,7 @@ const JUDGEMENTS: Record<Judgement, { word: string; kind: string }> = {
 };
 
 export function JudgementBadge({ judgement }: { judgement: Judgement }) {
-  const { word, kind } = JUDGEMENTS[judgement];
+  const { word, kind } = JUDGEMENTS[judgement] ?? JUDGEMENTS.unspecified;
   return (
     <span class={`verdict small verdict-${kind}`}>
       <Shape kind={kind} size={12} />

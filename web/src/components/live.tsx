@@ -32,20 +32,24 @@ function progressOf(data: unknown): Progress | null {
   };
 }
 
-/** Follows a run. `link`: name it and lead to its page. `ended` is called when its state changes. */
+/**
+ * Follows a run; `ended` is called when something changed that the page should look at. `link`: the run is one of a
+ * campaign, named with a link, and followed among all events, since it may not have begun.
+ */
 export function Live({ id, link = false, ended }: { id: string; link?: boolean; ended?: () => void }) {
   const [now, setNow] = useState<Progress | null>(null);
   const [rates, setRates] = useState<{ t: number; rate: number }[]>([]);
-  const line = useEvents(eventsUrl(id), {
+  const line = useEvents(eventsUrl(link ? null : id), {
     progress: (data) => {
       const next = progressOf(data);
-      if (next === null) return;
+      if (next === null || next.run !== id) return;
       setNow(next);
       setRates((all) =>
         [...all.filter((r) => r.t < next.elapsed_ms), { t: next.elapsed_ms, rate: next.ops_per_s }].slice(-KEPT),
       );
     },
     state: () => ended?.(),
+    campaign: () => ended?.(),
   });
   return (
     <div class="live" data-testid="live">

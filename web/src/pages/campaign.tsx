@@ -17,7 +17,9 @@ const OPEN = new Set(["queued", "running", "paused"]);
 export function CampaignPage({ id }: { id: string }) {
   const { data, error, loading, reload } = useFetch(id, (s) => service.campaign(id, s), 4000);
   const name = data?.name ?? id;
-  useEvents(data !== null && OPEN.has(data.state) ? eventsUrl(null) : null, { campaign: reload, state: reload });
+  // While a run is under way its own panel listens, and one connection is enough.
+  const listens = data !== null && OPEN.has(data.state) && underWay(data) === undefined;
+  useEvents(listens ? eventsUrl(null) : null, { campaign: reload, state: reload });
   useEffect(() => {
     document.title = `${name} · Campaign · Perjury`;
   }, [name]);
@@ -44,9 +46,11 @@ export function CampaignPage({ id }: { id: string }) {
   );
 }
 
+const underWay = (c: Campaign): CampaignRun | undefined => c.runs?.find((r) => r.state === "running" && r.run !== null);
+
 function Whole({ campaign: c, reload }: { campaign: Campaign; reload: () => void }) {
   const runs = c.runs ?? [];
-  const now = runs.find((r) => r.state === "running" && r.run !== null);
+  const now = underWay(c);
   return (
     <div class="report">
       <header class="hero">
@@ -71,7 +75,7 @@ function Whole({ campaign: c, reload }: { campaign: Campaign; reload: () => void
       </header>
       {now?.run && (
         <Section id="live" title="Running now">
-          <Live id={now.run} link />
+          <Live key={now.run} id={now.run} link ended={reload} />
         </Section>
       )}
       <Section id="runs" title="Runs">
@@ -155,7 +159,15 @@ function Runs({ runs }: { runs: CampaignRun[] }) {
                 )}
               </td>
               <td>{r.run === null ? <span class="quiet">not begun</span> : <RunLink id={r.run} />}</td>
-              <td>{r.summary ?? ""}</td>
+              <td>
+                {r.summary ?? ""}
+                {r.problem && <span class="run-line lost-line">{r.problem}</span>}
+                {r.earlier && r.earlier.length > 0 && (
+                  <span class="run-line">
+                    cut short before: {r.earlier.map((id) => [<RunLink key={id} id={id} />, " "])}
+                  </span>
+                )}
+              </td>
               <td class="number mono">{r.seed === null ? "" : String(r.seed)}</td>
             </tr>
           ))}
