@@ -98,7 +98,7 @@ static SHAPES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // name=value, name: value, "name":"value", name=\"value\" inside JSON; a quoted value may hold blanks.
         r#"(?i)(?:passw(?:or)?d|passphrase|secret|access[._-]?key|api[._-]?key|auth[._-]?token|access[._-]?token|client[._-]?secret)\\?["']?\s*[=:]\s*(?:\\?["'](?<s>[^"'\\]+)|(?<t>[^\s"'\\,;&}\])]+))"#,
         r"(?i)\b(?:bearer|basic)\s+(?<s>[A-Za-z0-9._~+/=-]{8,})",
-        r#"(?i)(?:\bauthorization|\bx-api-key)\\?["']?\s*[=:]\s*\\?["']?(?:token\s+)?(?<s>[^\s"'\\,;]{6,})"#,
+        r#"(?i)(?:\bauthorization|\bx-api-key)\\?["']?\s*[=:]\s*\\?["']?(?:(?:token|bearer|basic)\s+)?(?<s>[^\s"'\\,;]{6,})"#,
         // User and password inside an address.
         r#"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"'\\]+:(?<s>[^\s/@"'\\]+)@"#,
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?<s>[\s\S]*?)(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
@@ -109,6 +109,12 @@ static SHAPES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     ];
     SHAPES.iter().filter_map(|shape| Regex::new(shape).ok()).collect()
 });
+
+/// Whether a value says where a secret is to be had, such as `env:NAME`, and is none itself: a plan that keeps it can be
+/// replayed.
+fn is_reference(value: &str) -> bool {
+    ["env:", "file:", "config:"].iter().any(|prefix| value.starts_with(prefix))
+}
 
 /// What is known to be secret, and takes it out of text and JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,7 +131,8 @@ impl Secrets {
     /// Remembers a secret, to be removed wherever it appears. Texts of fewer than four characters are not remembered.
     pub fn remember(&mut self, secret: &str) {
         let secret = secret.trim();
-        if secret.chars().count() >= REMEMBERED_CHARS_MIN && secret != REMOVED {
+        let short = secret.chars().count() < REMEMBERED_CHARS_MIN;
+        if !short && secret != REMOVED && !is_reference(secret) {
             self.known.insert(secret.to_owned());
         }
     }
@@ -201,7 +208,8 @@ impl Secrets {
 
     fn object(&self, map: &mut Map<String, Value>) {
         for (name, value) in map {
-            let set = !(value.is_null() || value.is_boolean() || *value == "");
+            let set = !(value.is_null() || value.is_boolean() || *value == "")
+                && !value.as_str().is_some_and(is_reference);
             if is_secret_name(name) && set {
                 *value = REMOVED.into();
             } else {
@@ -216,7 +224,7 @@ fn blank(found: &Captures<'_>) -> String {
     let whole = found.get(0).map_or("", |m| m.as_str());
     let Some(secret) = found.name("s").or_else(|| found.name("t")) else { return whole.to_owned() };
     // The brackets may be cut off by a shape that ends at one.
-    if secret.as_str().starts_with("[removed") {
+    if secret.as_str().starts_with("[removed") || is_reference(secret.as_str()) {
         return whole.to_owned();
     }
     let from = found.get(0).map_or(0, |m| m.start());

@@ -89,3 +89,13 @@ fn what_is_known_goes_everywhere() {
     secrets.remember("abc");
     assert_eq!(secrets.text("abc"), "abc", "too short to remember");
 }
+
+#[test]
+fn references_to_secrets_stay_so_that_a_plan_can_be_replayed() {
+    let plan = serde_json::json!({"sasl.password": "env:BROKER_PASSWORD", "ssl.key.password": "file:/etc/key"});
+    assert_eq!(clean(plan.clone()), plan);
+    let line = plan.to_string();
+    assert_eq!(Secrets::new().text(&line), line);
+    let literal = serde_json::json!({"sasl.password": "hunter22"});
+    assert_ne!(clean(literal.clone()), literal);
+}
