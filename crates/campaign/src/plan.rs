@@ -139,7 +139,18 @@ pub struct RunPlan {
     /// Operations and faults.
     #[serde(flatten)]
     pub worker: WorkerPlan,
+    /// What times the cluster is held to, in milliseconds: `gap_ms`, `election_ms`, `recovery_ms`, `stuck_ms`.
+    /// Exceeding one is a violation; where none is given, nothing was promised.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, u64>,
 }
+
+/// The budgets that exist.
+const BUDGETS: [&str; 4] = ["gap_ms", "election_ms", "recovery_ms", "stuck_ms"];
+/// How long the plan `raft-failover` lets a cluster be without an acknowledged write, in milliseconds.
+const FAILOVER_GAP_MS: u64 = 10_000;
+/// How long it leaves the killed leader dead, in milliseconds: a cluster that waits for it exceeds the budget.
+const FAILOVER_DEAD_MS: u64 = 12_000;
 
 /// The named plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +178,8 @@ impl Scenario {
         worker.schedule.clear();
         worker.nemesis.retain(|fault| *fault == FaultKind::Kill);
         worker.targets = vec![Target::Leader];
+        worker.fault_duration_ms = worker.fault_duration_ms.max(FAILOVER_DEAD_MS);
+        plan.budgets.entry("gap_ms".to_owned()).or_insert(FAILOVER_GAP_MS);
         plan
     }
 }
@@ -178,6 +191,9 @@ impl RunPlan {
     /// One sentence that names the setting and what it may be.
     pub fn validate(&self) -> Result<(), String> {
         self.cluster.validate()?;
+        if let Some(name) = self.budgets.keys().find(|name| !BUDGETS.contains(&name.as_str())) {
+            return Err(format!("there is no budget {name:?}; they are: {}", BUDGETS.join(", ")));
+        }
         let foreign = self.cluster.driver == "attach";
         if !foreign
             && i64::from(self.worker.topic.replication_factor) > i64::from(self.cluster.nodes)

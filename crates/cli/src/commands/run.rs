@@ -71,6 +71,10 @@ pub(crate) struct Args {
     /// The run's name; its folder is STORE/NAME/TIME.
     #[arg(long)]
     name: Option<String>,
+    /// What time the cluster is held to, such as gap_ms=5000: exceeding it is a violation. May be repeated; the budgets are
+    /// gap_ms (without an acknowledged write), election_ms, recovery_ms, stuck_ms (one operation).
+    #[arg(long, value_name = "NAME=MS", value_parser = budget)]
+    budget: Vec<(String, u64)>,
     /// A named plan (raft-failover: form and measure, 100 messages read back, 1,000 messages with a leader kill), or a
     /// file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
     #[arg(long, value_name = "NAME|FILE")]
@@ -180,7 +184,8 @@ fn planned(args: &Args) -> Result<RunPlan> {
 }
 
 /// What a plan file decides; the command line may not say otherwise.
-const DECIDED: [&str; 13] = [
+const DECIDED: [&str; 14] = [
+    "budget",
     "cluster",
     "cluster_version",
     "cluster_set",
@@ -323,12 +328,19 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         .name
         .clone()
         .unwrap_or_else(|| format!("{}-{}", cluster.driver, args.workload.as_str()));
-    Ok(RunPlan { name, scenario: None, cluster, worker })
+    let budgets = args.budget.iter().cloned().collect();
+    Ok(RunPlan { name, scenario: None, cluster, worker, budgets })
 }
 
 fn nemeses(names: &[String]) -> Result<Vec<FaultKind>> {
     let asked = names.iter().filter(|n| *n != "none");
     asked.map(|n| n.parse().map_err(|e: String| usage(format!("--nemesis: {e}")))).collect()
+}
+
+fn budget(text: &str) -> Result<(String, u64), String> {
+    let (name, value) = text.split_once('=').ok_or("a budget is NAME=MS, such as gap_ms=5000")?;
+    let ms = value.parse().map_err(|_| format!("{value:?} is no number of milliseconds"))?;
+    Ok((name.to_owned(), ms))
 }
 
 fn concurrency(text: &str, nodes: u32) -> Result<u32> {
