@@ -208,9 +208,9 @@ impl Secrets {
 
     fn object(&self, map: &mut Map<String, Value>) {
         for (name, value) in map {
-            let set = !(value.is_null() || value.is_boolean() || *value == "")
-                && !value.as_str().is_some_and(is_reference);
-            if is_secret_name(name) && set {
+            let says_nothing = value.is_null() || value.is_boolean() || *value == "";
+            let secret = !says_nothing && !value.as_str().is_some_and(is_reference);
+            if is_secret_name(name) && secret {
                 *value = REMOVED.into();
             } else {
                 self.json(value);
