@@ -58,9 +58,16 @@ impl Executor for ProcessExecutor {
             .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
         let lines =
             child.stderr.take().map(|stderr| tokio::spawn(last_lines(BufReader::new(stderr))));
-        let status = tokio::select! {
-            status = child.wait() => status,
-            () = stop.cancelled() => ended(&mut child).await,
+        // Waiting would close it, and its end tells the run that this service is gone.
+        let lifeline = child.stdin.take();
+        let ended_by_itself = tokio::select! {
+            status = child.wait() => Some(status),
+            () = stop.cancelled() => None,
+        };
+        drop(lifeline);
+        let status = match ended_by_itself {
+            Some(status) => status,
+            None => ended(&mut child).await,
         };
         let status = status.map_err(|e| format!("cannot wait for the run: {e}"))?;
         let said = match lines {
@@ -79,9 +86,8 @@ impl Executor for ProcessExecutor {
     }
 }
 
-/// Closes the child's standard input and waits; a child that does not end is killed, and its guard ends its cluster.
+/// Waits for a child whose standard input is closed; one that does not end is killed, and its guard ends its cluster.
 async fn ended(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
-    drop(child.stdin.take());
     match tokio::time::timeout(STOP_TIME_MAX, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
