@@ -143,7 +143,7 @@ fn a_running_cluster_is_attached_to_and_left_as_it_was() {
     let args = ["--cluster", "attach", "-b", &foreign.address, "--nemesis", "none"];
     let (report, history) = attached(store.path(), &foreign, &args);
     assert_eq!(report["verdict"], "unknown", "no fault was witnessed");
-    assert_eq!(report["coverage"]["final_read"], "completed");
+    assert_eq!(report["coverage"]["final_read"], "completed", "{:#}", report["reason_details"]);
     assert!(report["counts"]["acknowledged"].as_u64().unwrap() > 50);
     assert!(history.contains("perjury-queue-"), "topics have our prefix and a name of their own");
 

@@ -52,6 +52,8 @@ fn what_a_forged_acknowledgement_promised_is_never_seen() {
     let unseen = ran.report["anomalies"]["unseen"]["count"].as_u64();
     assert!(unseen.is_some_and(|count| count > 0), "{}\n{:#}", ran.said, ran.report);
     assert_eq!(ran.report["coverage"]["final_read"], "completed");
+    assert_eq!(ran.code, 1, "{}", ran.said);
+    assert!(ran.violations().contains(&"lost-tail"), "{:?}", ran.anomalies());
 }
 
 #[test]
