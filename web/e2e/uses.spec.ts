@@ -87,6 +87,7 @@ test("an anomaly is found by search and followed to its operations, its fault an
   await row.getByRole("link").first().click();
 
   await expect(page.locator("#anomalies")).toBeVisible();
+  await expect(page.locator("#timeline canvas").nth(1)).toBeVisible();
   await page.keyboard.press("n");
   await expect(page).toHaveURL(/#anomaly=/);
   const body = page.locator(".example-body").first();
@@ -108,7 +109,8 @@ test("the evidence shows the same verdict from the disk with the network cut", a
   const errors = complaints(page);
   const run = await invalidRun(page);
   await page.goto(`/runs/${run.id}`);
-  const told = await page.getByTestId("verdict").innerText();
+  const told = (await page.getByTestId("verdict").textContent()) ?? "";
+  expect(told).not.toBe("");
   const waiting = page.waitForEvent("download", { timeout: 100_000 });
   await page.getByRole("link", { name: "Download the evidence" }).click();
   const download = await waiting;
