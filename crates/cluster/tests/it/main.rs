@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod chronik;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod formation;
