@@ -1,7 +1,7 @@
 //! # What it is
 //! A record that was acknowledged before the final read began is missing, although the final read reached the end of the
-//! log: that end lies at or below the record's offset, or the acknowledgement named no offset and other records stand at
-//! every offset up to that end.
+//! log: that end lies at or below the record's offset, or the read went past that offset without it, or the
+//! acknowledgement named no offset and other records stand at every offset up to that end.
 //!
 //! # Why it is bad
 //! It is a lost write that `lost-write` cannot see: nothing was read beyond it.
@@ -9,7 +9,8 @@
 //! # How it is found
 //! Only if the history has a final read phase that completed. For each key whose target the final read reached: every
 //! value whose ok send completed before the phase began, that no ok operation ever read, and whose acknowledged offset is at
-//! or above the offset reached. A value without an offset counts if every offset from 0 to the one reached was read: one
+//! or above the offset reached. An offset below it counts only if consumers read uncommitted: else an open transaction may
+//! hide the record. A value without an offset counts if every offset from 0 to the one reached was read: one
 //! that nobody read, such as that of a control record, might be its place. Values that are lost writes already are not
 //! counted again.
 //!
@@ -25,7 +26,7 @@ use crate::contract::Clause;
 use crate::index::{KeyIndex, Slot};
 use crate::report::Example;
 use crate::tally::Tally;
-use perjury_history::{KeyId, Kind};
+use perjury_history::{IsolationLevel, KeyId, Kind};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "lost-tail",
@@ -60,13 +61,19 @@ fn missing(
     }
     let writer = key.writer(slot).filter(|w| *w < begin)?;
     let beyond_the_end = match key.first_and_last(slot) {
-        Some((first, _)) => key.offset_at(first) >= reached,
+        Some((first, _)) => key.offset_at(first) >= reached || sees_all(ctx),
         None => *read_whole.get_or_insert_with(|| was_read_whole(key, reached)),
     };
     if !beyond_the_end || ctx.history.kind(writer) != Kind::Ok {
         return None;
     }
     Some(ctx.promises.durable(ctx.acks(writer)) && !key.was_sent_again(slot))
+}
+
+/// Whether consumers are shown every record, also those of open transactions.
+fn sees_all(ctx: &Context<'_>) -> bool {
+    let config = &ctx.history.header.config;
+    config.isolation_level == Some(IsolationLevel::ReadUncommitted)
 }
 
 /// Whether a record was read at every offset from 0 up to `end`.
@@ -127,6 +134,7 @@ fn example(ctx: &Context<'_>, id: KeyId, slot: Slot, reached: i64) -> Example {
     let offset = key.first_and_last(slot).map(|(first, _)| key.offset_at(first));
     let (around, fault) = ctx.fault_near(writer);
     let elsewhere = match offset {
+        Some(offset) if offset < reached => " and went past that offset without it",
         Some(_) => "",
         None => " and other records at every offset before it",
     };
