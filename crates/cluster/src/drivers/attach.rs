@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const EFFECT_LIMIT: Duration = Duration::from_secs(20);
 /// How long one question to a node takes at most.
 const QUESTION: Duration = Duration::from_millis(500);
+/// How long a cluster that is attached to may take to name its brokers.
+const BROKERS_LIMIT: Duration = Duration::from_secs(10);
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -44,34 +46,46 @@ impl std::fmt::Debug for ForeignDriver {
 
 impl ForeignDriver {
     /// Finds the nodes of a running cluster by the first of `bootstrap` (`host:port,…`) that answers. `layout` gives
-    /// commands for faults.
+    /// commands for faults. A cluster that has just been started may answer before it knows its brokers, so that these
+    /// are waited for.
     ///
     /// # Errors
-    /// [`DriverError::Settings`] when none answers, with what became of each.
+    /// [`DriverError::Settings`] when none answers or names a broker in time, with what became of each.
     pub async fn attach(
         bootstrap: &str,
         layout: Option<&CommandLayout>,
         own: bool,
         context: RunContext,
     ) -> Result<Self, DriverError> {
-        let mut failures = Vec::new();
-        for address in bootstrap.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            match context.probe.metadata(address).await {
-                Ok(metadata) => {
-                    let node = |broker: &crate::probe::Broker| ForeignNode {
-                        id: broker.id,
-                        address: format!("{}:{}", broker.host, broker.port),
-                        commands: layout.map(|l| l.commands(broker.id)).unwrap_or_default(),
-                    };
-                    let nodes = metadata.brokers.iter().map(node).collect();
-                    let described = json!({ "bootstrap": bootstrap });
-                    return Ok(Self { name: "attach", nodes, own, described, context });
+        let deadline = Instant::now() + BROKERS_LIMIT;
+        loop {
+            let mut failures = Vec::new();
+            let mut answered = false;
+            for address in bootstrap.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+                match context.probe.metadata(address).await {
+                    Ok(metadata) if metadata.brokers.is_empty() => {
+                        answered = true;
+                        failures.push(format!("{address} answers and names no broker yet"));
+                    }
+                    Ok(metadata) => {
+                        let node = |broker: &crate::probe::Broker| ForeignNode {
+                            id: broker.id,
+                            address: format!("{}:{}", broker.host, broker.port),
+                            commands: layout.map(|l| l.commands(broker.id)).unwrap_or_default(),
+                        };
+                        let nodes = metadata.brokers.iter().map(node).collect();
+                        let described = json!({ "bootstrap": bootstrap });
+                        return Ok(Self { name: "attach", nodes, own, described, context });
+                    }
+                    Err(error) => failures.push(explain(&error)),
                 }
-                Err(error) => failures.push(explain(&error)),
             }
+            if !answered || Instant::now() >= deadline {
+                let text = format!("no broker is known at {bootstrap}: {}", failures.join("; "));
+                return Err(DriverError::Settings(text));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        let text = format!("no broker of {bootstrap} answers: {}", failures.join("; "));
-        Err(DriverError::Settings(text))
     }
 
     /// A cluster whose nodes are described by a layout file, and whose start is a command too.
@@ -340,4 +354,37 @@ impl Driver for ForeignDriver {
 
     /// Leaves the cluster as it is: it was there before.
     async fn shutdown(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{Broker, ClusterMetadata, MetadataProbe};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Names its broker from the third question on.
+    #[derive(Default)]
+    struct Waking(AtomicUsize);
+
+    #[async_trait]
+    impl MetadataProbe for Waking {
+        async fn metadata(&self, _address: &str) -> Result<ClusterMetadata, ProbeError> {
+            let mut metadata = ClusterMetadata::default();
+            if self.0.fetch_add(1, Ordering::Relaxed) >= 2 {
+                let host = "127.0.0.1".to_owned();
+                metadata.brokers = vec![Broker { id: NodeId(1), host, port: 9092 }];
+            }
+            Ok(metadata)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_names_no_broker_yet_is_waited_for() {
+        let mut context = RunContext::new(std::env::temp_dir(), Instant::now());
+        context.probe = Arc::new(Waking::default());
+        let found = ForeignDriver::attach("127.0.0.1:9092", None, false, context).await.unwrap();
+        assert_eq!(found.nodes(), [NodeId(1)]);
+        assert_eq!(found.address(NodeId(1)).as_deref(), Some("127.0.0.1:9092"));
+    }
 }
