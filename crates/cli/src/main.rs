@@ -108,11 +108,11 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) if error.is::<exit::Usage>() => {
-            eprintln!("perjury: {error:#}");
+            output::tell(&format!("perjury: {error:#}"));
             ExitCode::from(exit::USAGE)
         }
         Err(error) => {
-            eprintln!("perjury: {error:#}");
+            output::tell(&format!("perjury: {error:#}"));
             ExitCode::from(exit::CRASH)
         }
     }

@@ -84,3 +84,9 @@ fn summarise(markdown: &str) -> Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path).with_context(cannot)?;
     file.write_all(markdown.as_bytes()).with_context(cannot)
 }
+
+/// Tells people on stderr what goes on. Whoever read it may be gone, such as a service that was killed: the run that
+/// talks to it still has to end its cluster and to judge what it recorded, so that nothing follows from a failure here.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

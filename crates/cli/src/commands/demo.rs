@@ -42,7 +42,7 @@ const LOAD: [&str; 10] = [
 pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let say = |text: &str| {
         if !quiet {
-            eprintln!("{text}");
+            crate::output::tell(text);
         }
     };
     say("1 of 2: a correct cluster of three nodes; its leaders are killed while clients write");

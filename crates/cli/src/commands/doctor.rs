@@ -42,7 +42,7 @@ struct Stderr(bool);
 impl Say for Stderr {
     fn say(&self, text: &str) {
         if !self.0 {
-            eprintln!("{text}");
+            crate::output::tell(text);
         }
     }
 }

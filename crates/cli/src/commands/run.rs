@@ -145,7 +145,7 @@ struct Stderr {
 impl Say for Stderr {
     fn say(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            crate::output::tell(text);
         }
     }
 }
