@@ -70,7 +70,7 @@ fn bad_arguments_say_what_to_do() {
         (vec!["evidence", "no-such-run"], "no-such-run"),
         (vec!["evidence", history, "--anomaly", "G2"], "lost-write"),
         (vec!["evidence", history, "--redact", "names"], "values, hosts, keys"),
-        (vec!["evidence", history, "--sign", "/nonexistent/key"], "/nonexistent/key"),
+        (vec!["evidence", history, "--sign", "/absent/key"], "/absent/key"),
         (vec!["verify", "/nonexistent.zip"], "/nonexistent.zip"),
         (vec!["verify", history], "perjury evidence"),
         (vec!["verify", history, "--key", "abc"], "64 hexadecimal digits"),
