@@ -27,8 +27,18 @@ fn show(store: &Path, id: &str) -> Value {
     serde_json::from_str(&stdout(&campaign(store, &["show", id]))).unwrap()
 }
 
+/// A service that is ended when the test is over, however that comes about.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A service on a free port, which is up.
-fn service(store: &Path) -> Child {
+fn service(store: &Path) -> Service {
     let mut child = support::binary()
         .args(["serve", "--bind", "127.0.0.1:0", "--store", store.to_str().unwrap()])
         .stdout(Stdio::piped())
@@ -38,7 +48,7 @@ fn service(store: &Path) -> Child {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("serving"), "{line}");
-    child
+    Service(child)
 }
 
 fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
@@ -111,8 +121,8 @@ fn a_service_that_is_killed_leaves_no_process_and_its_successor_ends_what_it_beg
         })
     };
     eventually("an operation", || history(()).is_some_and(|h| h.contains("\"type\":\"ok\"")));
-    first.kill().unwrap();
-    first.wait().unwrap();
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
     // The run hears that its service is gone, ends its cluster and checks what it recorded.
     eventually("an end of all processes", || processes_of(&store).is_empty());
     let cut_short = show(&store, &id)["runs"][0]["run"].as_str().unwrap().to_owned();
@@ -124,8 +134,8 @@ fn a_service_that_is_killed_leaves_no_process_and_its_successor_ends_what_it_beg
     assert_eq!(done["runs"][0]["earlier"], serde_json::json!([cut_short]));
     assert_eq!(done["counts"]["done"], 1, "{done:#}");
     assert_eq!(done["counts"]["total"], 1, "{done:#}");
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(second.id()).unwrap());
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(second.0.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    assert_eq!(second.wait().unwrap().code(), Some(0), "a service ends well when it is asked to");
+    assert_eq!(second.0.wait().unwrap().code(), Some(0), "a service ends well when it is asked to");
     assert_eq!(processes_of(&store), Vec::<i32>::new());
 }
