@@ -6,6 +6,7 @@ use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::{RunPlan, Scenario};
+use crate::watch::{self, First};
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
@@ -149,7 +150,12 @@ pub async fn run(
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
     let cluster =
         Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
-    let cut = record(plan, &cluster, &recorder, stop, say).await.err();
+    let first = First { ends_the_run: plan.fail_fast, ..First::default() };
+    let history = dir.history_path();
+    let cut = tokio::select! {
+        outcome = record(plan, &cluster, &recorder, &first, stop, say) => outcome.err(),
+        () = watch::along(&history, options, &recorder, &first, say) => None,
+    };
     say.say("ending the cluster");
     cluster.shutdown().await;
     if let Some(cut) = &cut {
@@ -251,6 +257,7 @@ async fn record(
     plan: &RunPlan,
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -260,7 +267,7 @@ async fn record(
         let (recorder, current) = (recorder.clone(), current.clone());
         tokio::spawn(async move { observe::record(&recorder, &current, &mut events).await })
     };
-    let phases = phases(plan, cluster, recorder, &current, stop, say);
+    let phases = phases(plan, cluster, recorder, &current, first, stop, say);
     let outcome = tokio::select! {
         outcome = phases => outcome,
         () = flushing(recorder) => Ok(()),
@@ -287,6 +294,7 @@ async fn phases(
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
     current: &Arc<CurrentFault>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -312,10 +320,22 @@ async fn phases(
         progress: Arc::new(Progress::default()),
     });
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
-    match plan.scenario {
-        None => main_phase(cluster, &shared, current, stop, say).await?,
-        Some(Scenario::RaftFailover) => {
-            failover::run(cluster, &shared, current, stop, say).await?;
+    let early = stop.child_token();
+    let main = async {
+        match plan.scenario {
+            None => main_phase(cluster, &shared, current, &early, say).await,
+            Some(Scenario::RaftFailover) => {
+                failover::run(cluster, &shared, current, &early, say).await
+            }
+        }
+    };
+    tokio::pin!(main);
+    tokio::select! {
+        outcome = &mut main => outcome?,
+        () = first.ends() => {
+            say.say("the first violation ends clients and faults");
+            early.cancel();
+            main.await?;
         }
     }
     if stop.is_cancelled() {

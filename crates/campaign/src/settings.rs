@@ -94,6 +94,8 @@ pub struct Settings {
     pub fault_duration: Option<Span>,
     /// How long clients work.
     pub time_limit: Option<Span>,
+    /// Whether clients and faults end with the first violation.
+    pub fail_fast: Option<bool>,
     /// How long the cluster has to come back after the last fault.
     pub recovery_time_limit: Option<Span>,
     /// How long the final reads may take.
@@ -186,6 +188,7 @@ impl Settings {
                 "nodes": nodes,
                 "formation_limit_ms": ms(&self.formation_time_limit, ClusterPlan::formation_limit_ms(driver))?,
             },
+            "fail_fast": self.fail_fast.unwrap_or(false),
             "seed": seed,
             "workload": workload,
             "concurrency": concurrency,

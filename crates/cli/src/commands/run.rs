@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// How long clients work. A bare number is seconds.
     #[arg(long, value_parser = duration, default_value = "30s")]
     time_limit: Duration,
+    /// End clients and faults with the first violation that no later event can undo; what was promised until then is read
+    /// back all the same.
+    #[arg(long)]
+    fail_fast: bool,
     /// How long the cluster has to come back after the last fault; 20s when absent, longer for slow clusters.
     #[arg(long, value_parser = duration)]
     recovery_time_limit: Option<Duration>,
@@ -271,6 +275,7 @@ fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
     if let Some(name) = &args.name {
         plan.name.clone_from(name);
     }
+    plan.fail_fast |= args.fail_fast;
     if let Some(binary) = args.cluster.given_binary() {
         plan.cluster.binary = Some(binary);
     }
@@ -330,7 +335,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         .clone()
         .unwrap_or_else(|| format!("{}-{}", cluster.driver, args.workload.as_str()));
     let budgets = args.budget.iter().cloned().collect();
-    Ok(RunPlan { name, scenario: None, cluster, worker, budgets })
+    Ok(RunPlan { name, scenario: None, cluster, worker, budgets, fail_fast: args.fail_fast })
 }
 
 fn nemeses(names: &[String]) -> Result<Vec<FaultKind>> {
