@@ -7,6 +7,7 @@
 //! them into invocations and completions of librdkafka calls ([`client`], [`outcome`]); the [`recorder`] puts each
 //! event on disk before anything else happens; the [`nemesis`] breaks the cluster on the plan's schedule.
 
+pub mod attempt;
 pub mod client;
 pub mod client_probe;
 pub mod faults;
@@ -20,6 +21,7 @@ pub mod progress;
 pub mod properties;
 pub mod recorder;
 pub mod session;
+pub mod transactions;
 pub mod workloads;
 
 /// librdkafka's version, as a number and as text.

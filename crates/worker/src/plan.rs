@@ -120,6 +120,9 @@ pub struct WorkerPlan {
     pub recovery_limit_ms: u64,
     /// How long the final reads may take.
     pub final_time_limit_ms: u64,
+    /// How long a transaction may stay open (`transaction.timeout.ms`).
+    #[serde(default = "transaction_timeout_ms")]
+    pub transaction_timeout_ms: u64,
     /// The topic under test.
     pub topic: TopicSettings,
     /// What the clients are told.
@@ -140,6 +143,12 @@ pub struct WorkerPlan {
     pub disarmed: bool,
     /// The schedule; follows from all of the above.
     pub schedule: Vec<PlannedFault>,
+}
+
+/// The timeout of transactions where a plan names none: longer than it takes a cluster to come back from a fault, short
+/// enough that a run can wait for one that hangs. Milliseconds.
+pub const fn transaction_timeout_ms() -> u64 {
+    15_000
 }
 
 impl WorkerPlan {
@@ -220,6 +229,17 @@ impl WorkerPlan {
                 self.client.idempotence && self.client.acks != Acks::All,
                 "idempotence needs acks=all: give --acks all or --idempotence false",
             ),
+            (
+                self.workload.is_transactional()
+                    && !(self.client.idempotence && self.client.acks == Acks::All),
+                "transactions need acks=all and idempotence: leave --acks and --idempotence out, or choose another \
+                 --workload",
+            ),
+            (
+                !(6_000..=900_000).contains(&self.transaction_timeout_ms),
+                "transaction_timeout_ms is between 6000, since a request may take 5 s, and 900000, the most that \
+                 brokers allow",
+            ),
         ];
         match checks.iter().find(|(bad, _)| *bad) {
             Some((_, message)) => Err((*message).into()),
@@ -242,6 +262,7 @@ mod tests {
             time_limit_ms: 30_000,
             recovery_limit_ms: 10_000,
             final_time_limit_ms: 10_000,
+            transaction_timeout_ms: transaction_timeout_ms(),
             topic: TopicSettings::default(),
             client: ClientSettings::default(),
             nemesis: vec![FaultKind::Kill, FaultKind::Pause],

@@ -12,7 +12,7 @@ use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
-    ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
+    ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload, transaction_timeout_ms,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -302,6 +302,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         time_limit_ms: millis(args.time_limit),
         recovery_limit_ms: millis(args.recovery_time_limit.unwrap_or(pace.recovery)),
         final_time_limit_ms: millis(args.final_time_limit),
+        transaction_timeout_ms: transaction_timeout_ms(),
         topic: TopicSettings {
             partitions: args.topic.partitions,
             replication_factor,

@@ -3,8 +3,15 @@
 //! One file a workload. A workload is a main phase, in which all threads work and the nemesis breaks the cluster, and a
 //! final phase after everything was healed, in which what the main phase was promised is read back.
 
+mod exactly_once;
+mod fencing;
 mod final_reads;
+mod observers;
 mod queue;
+mod stream;
+mod transactional;
+mod txn;
+mod txn_final;
 
 pub use final_reads::FinalPhase;
 
@@ -13,6 +20,8 @@ use crate::session::{SessionError, Shared};
 use perjury_history::{Configuration, SubVia};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What there is to say of a workload.
@@ -37,16 +46,26 @@ pub struct Description {
 pub enum Workload {
     /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
     Queue,
+    /// Transactions send to and poll from the partitions of one topic.
+    Txn,
+    /// Processors consume from one topic, produce to another, and commit offsets with their outputs.
+    ExactlyOnce,
+    /// Pairs of producers take one transactional id from each other.
+    Fencing,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Workload; 1] = [Workload::Queue];
+    pub const ALL: [Workload; 4] =
+        [Workload::Queue, Workload::Txn, Workload::ExactlyOnce, Workload::Fencing];
 
     /// What there is to say of it.
     pub fn describe(self) -> &'static Description {
         match self {
             Workload::Queue => &queue::DESCRIPTION,
+            Workload::Txn => &txn::DESCRIPTION,
+            Workload::ExactlyOnce => &exactly_once::DESCRIPTION,
+            Workload::Fencing => &fencing::DESCRIPTION,
         }
     }
 
@@ -58,7 +77,8 @@ impl Workload {
     /// The topics that it needs, the one of the plan first.
     pub fn topics(self, plan: &WorkerPlan) -> Vec<TopicSettings> {
         match self {
-            Workload::Queue => vec![plan.topic.clone()],
+            Workload::Queue | Workload::Txn | Workload::Fencing => vec![plan.topic.clone()],
+            Workload::ExactlyOnce => vec![plan.topic.clone(), exactly_once::outputs(plan)],
         }
     }
 
@@ -69,7 +89,15 @@ impl Workload {
                 configuration.transactional = Some(false);
                 configuration.sub_via = vec![SubVia::Assign];
             }
+            Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
+                transactional::configure(configuration);
+            }
         }
+    }
+
+    /// Whether its producers are transactional.
+    pub fn is_transactional(self) -> bool {
+        matches!(self, Workload::Txn | Workload::ExactlyOnce | Workload::Fencing)
     }
 }
 
@@ -90,6 +118,9 @@ impl std::str::FromStr for Workload {
 pub async fn main_phase(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), SessionError> {
     match shared.plan.workload {
         Workload::Queue => queue::main_phase(shared, stop).await,
+        Workload::Txn => txn::main_phase(shared, stop).await,
+        Workload::ExactlyOnce => exactly_once::main_phase(shared, stop).await,
+        Workload::Fencing => fencing::main_phase(shared, stop).await,
     }
 }
 
@@ -103,6 +134,9 @@ pub async fn final_phase(
 ) -> Result<FinalPhase, SessionError> {
     match shared.plan.workload {
         Workload::Queue => final_reads::final_phase(shared, stop).await,
+        Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
+            txn_final::final_phase(shared, stop).await
+        }
     }
 }
 
@@ -129,4 +163,22 @@ where
         }
     }
     result
+}
+
+/// Waits until the operation after this gap is due. Says false when the main phase is over or stopped.
+async fn wait_for(
+    due: &mut Instant,
+    gap: Duration,
+    deadline: Instant,
+    stop: &CancellationToken,
+) -> bool {
+    // A thread that was held up does not make up for it in a burst.
+    *due = (*due + gap).max(Instant::now());
+    if *due >= deadline || stop.is_cancelled() {
+        return false;
+    }
+    tokio::select! {
+        () = tokio::time::sleep_until(*due) => true,
+        () = stop.cancelled() => false,
+    }
 }
