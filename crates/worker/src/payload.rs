@@ -29,6 +29,9 @@ impl Payload<'_> {
     }
 }
 
+/// The header in which a tombstone carries what is otherwise the payload.
+pub const HEADER: &str = "perjury";
+
 /// The key of a record that carries this value: a few keys repeat, as in real topics.
 pub fn record_key(value: i64) -> String {
     format!("k{}", value.rem_euclid(16))
