@@ -305,6 +305,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .min_insync_replicas
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
+            configs: std::collections::BTreeMap::new(),
             topic: args.cluster.topic(args.workload.as_str()),
         },
         client: ClientSettings {
