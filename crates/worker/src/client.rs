@@ -14,6 +14,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -102,7 +103,7 @@ pub fn base_config(bootstrap: &str, settings: &ClientSettings) -> ClientConfig {
 pub struct Client {
     topic: String,
     producer: FutureProducer<LogContext>,
-    consumer: StreamConsumer<LogContext>,
+    consumer: Arc<StreamConsumer<LogContext>>,
     send_limit: Duration,
     /// The next offset to read of each assigned partition, once known.
     positions: BTreeMap<i32, Option<i64>>,
@@ -137,7 +138,7 @@ impl Client {
         Ok(Client {
             topic: topic.topic.clone(),
             producer: producer.create_with_context(LogContext)?,
-            consumer: consumer.create_with_context(LogContext)?,
+            consumer: Arc::new(consumer.create_with_context(LogContext)?),
             send_limit: Duration::from_millis(settings.send_timeout_ms) + Duration::from_secs(5),
             positions: BTreeMap::new(),
             sequence: 0,
@@ -264,6 +265,25 @@ impl Client {
     /// librdkafka's, a time-out among them.
     pub fn watermarks(&self, partition: i32, limit: Duration) -> KafkaResult<(i64, i64)> {
         self.consumer.fetch_watermarks(&self.topic, partition, limit)
+    }
+
+    /// The same without blocking.
+    ///
+    /// # Errors
+    /// librdkafka's, in words.
+    pub async fn ask_watermarks(
+        &self,
+        partition: i32,
+        limit: Duration,
+    ) -> Result<(i64, i64), String> {
+        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
+        let asking = tokio::task::spawn_blocking(move || {
+            consumer.fetch_watermarks(&topic, partition, limit)
+        });
+        match asking.await {
+            Ok(answer) => answer.map_err(|error| format!("{}-{partition}: {error}", self.topic)),
+            Err(panic) => Err(panic.to_string()),
+        }
     }
 
     /// Tears both clients down, off the async threads since librdkafka waits for its own.

@@ -17,7 +17,6 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
 };
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +117,9 @@ fn identity_of(fac: &str, message: &str) -> Option<Identity> {
         "JOINGROUP" => {
             let generation = number(&after("JoinGroup response: GenerationId ")?)?;
             let member = after("my MemberId ")?.split(',').next()?.to_owned();
-            message.contains("(no error)").then_some(Identity { member, generation: Some(generation) })
+            message
+                .contains("(no error)")
+                .then_some(Identity { member, generation: Some(generation) })
         }
         "HEARTBEAT" => {
             let rest = after("ConsumerGroupHeartbeat response received for member id \"")?;

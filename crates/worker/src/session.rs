@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Polled, StartAt};
 use crate::outcome::Outcome;
-use crate::plan::WorkerPlan;
+use crate::payload;
+use crate::plan::{WorkerPlan, Workload};
 use crate::progress::Progress;
 use crate::recorder::{Draft, Recorder, RecorderError};
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
@@ -38,8 +39,8 @@ pub struct Shared {
 
 /// A thread and the process that it is at present.
 pub struct Session {
-    shared: Arc<Shared>,
-    process: u32,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) process: u32,
     stride: u32,
     client: Client,
     assigned: Vec<i32>,
@@ -74,7 +75,7 @@ impl Session {
         &self.client
     }
 
-    fn draft(&self, kind: Kind, f: F, value: Payload) -> Draft {
+    pub(crate) fn draft(&self, kind: Kind, f: F, value: Payload) -> Draft {
         let draft = Draft::new(Process::Client(self.process), kind, f, value);
         if self.marks_final { draft.with("final", true) } else { draft }
     }
@@ -120,12 +121,32 @@ impl Session {
     /// # Errors
     /// When an event cannot be recorded, or no new client can be made.
     pub async fn send(&mut self, partition: i32, value: i64) -> Result<Option<i64>, SessionError> {
+        self.send_as(partition, value, false).await
+    }
+
+    /// The same, as a tombstone if it is to be one. On a compacted topic the operation names the record's key.
+    ///
+    /// # Errors
+    /// As for a send.
+    pub async fn send_as(
+        &mut self,
+        partition: i32,
+        value: i64,
+        tombstone: bool,
+    ) -> Result<Option<i64>, SessionError> {
         let key = Scalar::from(self.shared.plan.topic.key(partition));
         let mop = |offset| {
             Payload::Mops(vec![Mop::Send { key: key.clone(), value: value.into(), offset }])
         };
-        self.shared.recorder.record(self.draft(Kind::Invoke, F::Send, mop(None)))?;
-        match self.client.send(self.process, partition, value).await {
+        let mut invocation = self.draft(Kind::Invoke, F::Send, mop(None));
+        if self.shared.plan.workload == Workload::Compacted {
+            invocation = invocation.with("record_key", payload::record_key(value));
+        }
+        if tombstone {
+            invocation = invocation.with("tombstone", true);
+        }
+        self.shared.recorder.record(invocation)?;
+        match self.client.send_as(self.process, partition, value, tombstone).await {
             Ok(offset) => {
                 self.shared.recorder.record(self.draft(Kind::Ok, F::Send, mop(Some(offset))))?;
                 self.shared.progress.acknowledged(partition, offset);
@@ -190,7 +211,11 @@ impl Session {
         self.retire().await
     }
 
-    async fn retire(&mut self) -> Result<(), SessionError> {
+    /// The thread goes on as a new process with a new client.
+    ///
+    /// # Errors
+    /// When an event cannot be recorded, or no new client can be made.
+    pub(crate) async fn retire(&mut self) -> Result<(), SessionError> {
         let fresh =
             Client::new(&self.shared.bootstrap, &self.shared.plan.topic, &self.shared.plan.client)?;
         std::mem::replace(&mut self.client, fresh).close().await;

@@ -3,7 +3,11 @@
 //! One file a workload. A workload is a main phase, in which all threads work and the nemesis breaks the cluster, and a
 //! final phase after everything was healed, in which what the main phase was promised is read back.
 
+mod admin;
+mod compacted;
 mod final_reads;
+mod group;
+mod list_offsets;
 mod queue;
 
 pub use final_reads::FinalPhase;
@@ -13,6 +17,8 @@ use crate::session::{SessionError, Shared};
 use perjury_history::{Configuration, SubVia};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What there is to say of a workload.
@@ -37,16 +43,34 @@ pub struct Description {
 pub enum Workload {
     /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
     Queue,
+    /// A consumer group reads what others send, while members come and go.
+    Group,
+    /// Keys of a compacted topic are written again and again, deleted, and read back.
+    Compacted,
+    /// Several clients ask for the ends of logs that grow.
+    ListOffsets,
+    /// Topics are made, extended and deleted, and records deleted, under load.
+    Admin,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Workload; 1] = [Workload::Queue];
+    pub const ALL: [Workload; 5] = [
+        Workload::Queue,
+        Workload::Group,
+        Workload::Compacted,
+        Workload::ListOffsets,
+        Workload::Admin,
+    ];
 
     /// What there is to say of it.
     pub fn describe(self) -> &'static Description {
         match self {
             Workload::Queue => &queue::DESCRIPTION,
+            Workload::Group => &group::DESCRIPTION,
+            Workload::Compacted => &compacted::DESCRIPTION,
+            Workload::ListOffsets => &list_offsets::DESCRIPTION,
+            Workload::Admin => &admin::DESCRIPTION,
         }
     }
 
@@ -58,16 +82,25 @@ impl Workload {
     /// The topics that it needs, the one of the plan first.
     pub fn topics(self, plan: &WorkerPlan) -> Vec<TopicSettings> {
         match self {
-            Workload::Queue => vec![plan.topic.clone()],
+            Workload::Compacted => vec![compacted::topic(plan)],
+            Workload::Queue | Workload::Group | Workload::ListOffsets | Workload::Admin => {
+                vec![plan.topic.clone()]
+            }
         }
     }
 
     /// What its clients add to the configuration by which a run is judged.
     pub(crate) fn configure(self, configuration: &mut Configuration) {
         match self {
-            Workload::Queue => {
+            Workload::Queue | Workload::Compacted | Workload::ListOffsets | Workload::Admin => {
                 configuration.transactional = Some(false);
                 configuration.sub_via = vec![SubVia::Assign];
+                configuration.compacted = (self == Workload::Compacted).then_some(true);
+            }
+            Workload::Group => {
+                configuration.transactional = Some(false);
+                // The final reads are by assignment.
+                configuration.sub_via = vec![SubVia::Subscribe, SubVia::Assign];
             }
         }
     }
@@ -90,6 +123,10 @@ impl std::str::FromStr for Workload {
 pub async fn main_phase(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), SessionError> {
     match shared.plan.workload {
         Workload::Queue => queue::main_phase(shared, stop).await,
+        Workload::Group => group::main_phase(shared, stop).await,
+        Workload::Compacted => compacted::main_phase(shared, stop).await,
+        Workload::ListOffsets => list_offsets::main_phase(shared, stop).await,
+        Workload::Admin => admin::main_phase(shared, stop).await,
     }
 }
 
@@ -102,7 +139,11 @@ pub async fn final_phase(
     stop: CancellationToken,
 ) -> Result<FinalPhase, SessionError> {
     match shared.plan.workload {
-        Workload::Queue => final_reads::final_phase(shared, stop).await,
+        Workload::Group => group::final_phase(shared, stop).await,
+        Workload::ListOffsets => list_offsets::final_phase(shared, stop).await,
+        Workload::Queue | Workload::Compacted | Workload::Admin => {
+            final_reads::final_phase(shared, stop).await
+        }
     }
 }
 
@@ -129,4 +170,22 @@ where
         }
     }
     result
+}
+
+/// Waits for the next operation's time. Nothing is left to do once that is behind the deadline or `stop` is cancelled.
+async fn is_due(
+    due: &mut Instant,
+    gap: Duration,
+    deadline: Instant,
+    stop: &CancellationToken,
+) -> bool {
+    // A thread that was held up does not make up for it in a burst.
+    *due = (*due + gap).max(Instant::now());
+    if *due >= deadline {
+        return false;
+    }
+    tokio::select! {
+        () = tokio::time::sleep_until(*due) => true,
+        () = stop.cancelled() => false,
+    }
 }
