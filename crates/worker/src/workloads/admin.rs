@@ -25,7 +25,7 @@ pub(super) const DESCRIPTION: Description = Description {
     name: "admin",
     what: "topics are made, extended and deleted, and records deleted, while others send and poll",
     finds: &[
-        "undeleted-record",
+        "deleted-record-read",
         "lost-write",
         "lost-tail",
         "duplicate",
