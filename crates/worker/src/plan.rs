@@ -200,6 +200,7 @@ impl WorkerPlan {
             min_insync_replicas: u32::try_from(self.topic.min_insync_replicas).ok(),
             unclean_leader_election: Some(self.topic.unclean_leader_election),
             fsync_before_ack,
+            compacted: None,
         };
         self.workload.configure(&mut configuration);
         configuration
@@ -249,10 +250,10 @@ impl WorkerPlan {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn plan(seed: u64) -> WorkerPlan {
+    pub(crate) fn plan(seed: u64) -> WorkerPlan {
         let mut plan = WorkerPlan {
             seed,
             workload: Workload::Queue,
