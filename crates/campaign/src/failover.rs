@@ -85,6 +85,7 @@ fn once(shared: &Shared, fault: u32, f: FaultKind, duration_ms: u64) -> Shared {
         target: Target::Leader,
         partition: 0,
         pick: 0,
+        with: std::collections::BTreeMap::new(),
     }];
     Shared {
         plan,

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod properties;
 pub mod queue;
 pub mod recorder;
+pub mod script;
 pub mod session;
 
 /// librdkafka's version, as a number and as text.
