@@ -14,10 +14,11 @@ use perjury_cluster::{Cluster, Driver, FormationError, GuardCommand, RunContext,
 use perjury_history::{Header, Process};
 use perjury_store::{RunDir, RunId, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
+use perjury_worker::plan::TopicSettings;
 use perjury_worker::progress::Progress;
 use perjury_worker::recorder::{Draft, Recorder, RecorderError};
 use perjury_worker::session::{SessionError, Shared};
-use perjury_worker::{nemesis, queue};
+use perjury_worker::{nemesis, workloads};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -200,6 +201,12 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         cluster.remove("nodes");
         cluster.insert("size".into(), json!(plan.cluster.nodes));
     }
+    let mut written = json!(plan);
+    let least: BTreeMap<&str, u64> =
+        plan.worker.workload.describe().coverage_min.iter().copied().collect();
+    if !least.is_empty() {
+        written["coverage_min"] = json!(least);
+    }
     let (_, librdkafka) = perjury_worker::librdkafka_version();
     let versions = [
         ("perjury", json!(env!("CARGO_PKG_VERSION"))),
@@ -213,7 +220,7 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         workload: Some(plan.worker.workload.as_str().into()),
         nemesis: plan.worker.nemesis.iter().map(|n| n.as_str().into()).collect(),
         config: plan.worker.configuration(plan.cluster.fsync_before_ack()),
-        plan: json!(plan),
+        plan: written,
         cluster,
         versions: versions.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
         ..Header::default()
@@ -295,7 +302,9 @@ async fn phases(
         cluster.driver().bootstrap_servers()
     ));
     recorder.record(Draft::note(Process::Cluster, "configuration", cluster.driver().describe()))?;
-    cluster.create_topic(&topic(plan), Duration::from_secs(30)).await?;
+    for topic in plan.worker.workload.topics(&plan.worker) {
+        cluster.create_topic(&new_topic(&topic), Duration::from_secs(30)).await?;
+    }
     let shared = Arc::new(Shared {
         plan: plan.worker.clone(),
         bootstrap: cluster.driver().bootstrap_servers(),
@@ -314,7 +323,7 @@ async fn phases(
     }
     say.say("faults are healed; writing to and reading back every partition");
     let last = async {
-        queue::final_phase(shared.clone(), stop.child_token()).await.map_err(Cut::Session)
+        workloads::final_phase(shared.clone(), stop.child_token()).await.map_err(Cut::Session)
     };
     let ended = with_progress(last, &shared, say, "final").await?;
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "done"})))?;
@@ -333,7 +342,7 @@ async fn main_phase(
     say: &dyn Say,
 ) -> Result<(), Cut> {
     let halt = stop.child_token();
-    let main = queue::main_phase(shared.clone(), halt.clone());
+    let main = workloads::main_phase(shared.clone(), halt.clone());
     let faults = nemesis::run(cluster, shared, current, &halt);
     let both = async {
         let (main, faults) = tokio::join!(
@@ -351,12 +360,12 @@ async fn main_phase(
     Ok(())
 }
 
-fn topic(plan: &RunPlan) -> NewTopic {
-    let topic = &plan.worker.topic;
-    let configs = BTreeMap::from([
+fn new_topic(topic: &TopicSettings) -> NewTopic {
+    let mut configs = BTreeMap::from([
         ("min.insync.replicas".to_owned(), topic.min_insync_replicas.to_string()),
         ("unclean.leader.election.enable".to_owned(), topic.unclean_leader_election.to_string()),
     ]);
+    configs.extend(topic.configs.clone());
     NewTopic {
         name: topic.topic.clone(),
         partitions: topic.partitions,

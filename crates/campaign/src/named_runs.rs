@@ -44,7 +44,7 @@ const SCHEDULED: &[&str] = &[
 ];
 
 /// All of them.
-pub const NAMED_RUNS: [NamedRun; 4] = [
+pub const NAMED_RUNS: [NamedRun; 5] = [
     NamedRun {
         name: "raft-failover",
         summary: "form and measure, 100 messages read back, 1,000 messages with a leader kill in the middle",
@@ -63,6 +63,12 @@ pub const NAMED_RUNS: [NamedRun; 4] = [
                   killed, and the follower comes back alone",
         decides: SCHEDULED,
         settle: unclean_election,
+    },
+    NamedRun {
+        name: "retry-duplicates",
+        summary: "acks=all, not idempotent, requests that give up after a second: both followers are paused for longer, twice",
+        decides: SCHEDULED,
+        settle: retry_duplicates,
     },
     NamedRun {
         name: "power-loss",
@@ -170,6 +176,14 @@ fn unclean_election(plan: &mut RunPlan) {
     (topic.replication_factor, topic.min_insync_replicas) = (2, 1);
     topic.unclean_leader_election = true;
     follow(plan, 45_000, &["pause follower at 3s for 18s", "kill leader at 20s for 15s"]);
+}
+
+/// A Produce that waits for paused followers is sent again, although the leader has written it.
+fn retry_duplicates(plan: &mut RunPlan) {
+    let properties = &mut plan.worker.client.properties;
+    properties.entry("request.timeout.ms".to_owned()).or_insert_with(|| "1000".to_owned());
+    let schedule = ["pause followers at 5s for 2500ms", "pause followers at 14s for 2500ms"];
+    follow(plan, 25_000, &schedule);
 }
 
 fn power_loss(plan: &mut RunPlan) {

@@ -197,6 +197,7 @@ impl Settings {
         let ms =
             |span: &Option<Span>, default: u64| span.as_ref().map_or(Ok(default), Span::millis);
         let concurrency = self.concurrency.as_ref().map_or(Ok(16), |c| c.count(nodes))?;
+        let workload = self.workload.as_deref().unwrap_or("queue");
         let driver = self.cluster.as_deref().unwrap_or("testbed");
         let pace = Pace::of(driver);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -209,7 +210,7 @@ impl Settings {
                 "formation_limit_ms": ms(&self.formation_time_limit, ClusterPlan::formation_limit_ms(driver))?,
             },
             "seed": seed,
-            "workload": self.workload.as_deref().unwrap_or("queue"),
+            "workload": workload,
             "concurrency": concurrency,
             "rate": self.rate.unwrap_or(800.0),
             "poll_ratio": self.poll_ratio.unwrap_or(0.35),
@@ -217,7 +218,7 @@ impl Settings {
             "recovery_limit_ms": ms(&self.recovery_time_limit, millis(pace.recovery))?,
             "final_time_limit_ms": ms(&self.final_time_limit, 60_000)?,
             "topic": {
-                "topic": "perjury-queue",
+                "topic": format!("perjury-{workload}"),
                 "partitions": self.partitions.unwrap_or(4),
                 "replication_factor": factor,
                 "min_insync_replicas": self.min_insync_replicas.unwrap_or(factor / 2 + 1),

@@ -3,40 +3,14 @@
 pub use crate::faults::{FaultKind, Target};
 use crate::script;
 pub use crate::script::PlannedFault;
+pub use crate::workloads::Workload;
 use perjury_cluster::FaultSettings;
-use perjury_history::{Acks, Configuration, IsolationLevel, SubVia};
+use perjury_history::{Acks, Configuration, IsolationLevel};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The workloads that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Workload {
-    /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
-    Queue,
-}
-
-impl Workload {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Workload::Queue => "queue",
-        }
-    }
-}
-
-impl std::str::FromStr for Workload {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "queue" => Ok(Workload::Queue),
-            other => Err(format!("there is no workload {other:?}; the workloads are: queue")),
-        }
-    }
-}
 
 /// What the clients are told. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +59,9 @@ pub struct TopicSettings {
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
+    /// Further configuration of the topic, by Kafka's names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, String>,
 }
 
 impl Default for TopicSettings {
@@ -95,6 +72,7 @@ impl Default for TopicSettings {
             replication_factor: 3,
             min_insync_replicas: 2,
             unclean_leader_election: false,
+            configs: BTreeMap::new(),
         }
     }
 }
@@ -189,17 +167,19 @@ impl WorkerPlan {
 
     /// What clients and cluster are configured to promise, for the contract.
     pub fn configuration(&self, fsync_before_ack: Option<bool>) -> Configuration {
-        Configuration {
+        let mut configuration = Configuration {
             acks: Some(self.client.acks),
             idempotence: Some(self.client.idempotence),
-            transactional: Some(false),
+            transactional: None,
             isolation_level: Some(self.client.isolation_level),
-            sub_via: vec![SubVia::Assign],
+            sub_via: Vec::new(),
             replication_factor: u32::try_from(self.topic.replication_factor).ok(),
             min_insync_replicas: u32::try_from(self.topic.min_insync_replicas).ok(),
             unclean_leader_election: Some(self.topic.unclean_leader_election),
             fsync_before_ack,
-        }
+        };
+        self.workload.configure(&mut configuration);
+        configuration
     }
 
     /// Names what is wrong with the plan, if anything is.

@@ -81,8 +81,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME=MS", value_parser = budget)]
     budget: Vec<(String, u64)>,
     /// A named plan (raft-failover: form and measure, 100 messages read back, 1,000 messages with a leader kill;
-    /// acks1-lost-leader, unclean-election, power-loss: sequences of faults that make a cluster lose what it acknowledged), or
-    /// a file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
+    /// acks1-lost-leader, unclean-election, power-loss, retry-duplicates: faults that overlap and make a cluster lose records or
+    /// write them twice), or a file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
     #[arg(long, value_name = "NAME|FILE")]
     plan: Option<String>,
     #[command(flatten)]
@@ -331,6 +331,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .min_insync_replicas
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
+            configs: std::collections::BTreeMap::new(),
             topic: args.cluster.topic(args.workload.as_str()),
         },
         client: ClientSettings {
