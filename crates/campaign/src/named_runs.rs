@@ -115,10 +115,11 @@ impl NamedRun {
         if self.decides == SCHEDULED {
             let worker = &mut plan.worker;
             // What is lost is what a leader takes on alone within a few seconds: few records at a slow pace.
-            let few_polls = if given("poll_ratio") { worker.poll_ratio } else { 0.1 };
             let rate = if given("rate") { worker.rate } else { 2_000.0 };
             let concurrency = if given("concurrency") { worker.concurrency } else { 32 };
-            (worker.poll_ratio, worker.rate, worker.concurrency) = (few_polls, rate, concurrency);
+            (worker.rate, worker.concurrency) = (rate, concurrency);
+            // What somebody has read before it is gone does not count as lost; the final reads read everything.
+            worker.poll_ratio = if given("poll_ratio") { worker.poll_ratio } else { 0.0 };
             worker.topic.partitions = 1;
             worker.topic.unclean_leader_election = false;
             (worker.topic.replication_factor, worker.topic.min_insync_replicas) = (3, 2);

@@ -130,14 +130,11 @@ impl Stage {
         locked(&self.splits).iter().flat_map(|split| split.cuts.iter().copied()).collect()
     }
 
-    /// Ends one split and gives those of its cuts that no other split makes.
+    /// Ends one split and gives its cuts.
     fn end_split(&self, kind: FaultKind, victims: &[NodeId]) -> BTreeSet<Cut> {
-        let ended = {
-            let mut splits = locked(&self.splits);
-            let at = splits.iter().position(|s| s.kind == kind && s.victims == victims);
-            at.map(|at| splits.remove(at).cuts).unwrap_or_default()
-        };
-        ended.difference(&self.cuts()).copied().collect()
+        let mut splits = locked(&self.splits);
+        let at = splits.iter().position(|s| s.kind == kind && s.victims == victims);
+        at.map(|at| splits.remove(at).cuts).unwrap_or_default()
     }
 
     /// Takes back all that is in force and removes the rest. Blocks.

@@ -59,7 +59,8 @@ impl LocalProcesses {
         stage: &Arc<Stage>,
         split: Split,
     ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
-        let cuts = split.cuts.clone();
+        // What another split cuts already shows nothing of this one.
+        let cuts = open_without(&split.cuts, &stage.cuts());
         let before = self.connections(stage, &cuts).await?;
         locked(&stage.splits).push(split);
         self.enforce(stage).await?;
@@ -250,6 +251,7 @@ impl LocalProcesses {
         victims: &[NodeId],
     ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
         let were = stage.end_split(kind, victims);
+        let were = open_without(&were, &stage.cuts());
         self.enforce(stage).await?;
         let now = self.connections(stage, &were).await?;
         let at_ns = self.now_ns();
@@ -279,6 +281,13 @@ impl LocalProcesses {
 const ACCEPTED: &str = "accepted";
 const ANSWERED: &str = "answered";
 const SILENT: &str = "no answer";
+
+/// Those of the cuts `of` over which a connection works unless they cut it: it needs both directions, and `others` may cut
+/// one of them.
+fn open_without(of: &BTreeSet<Cut>, others: &BTreeSet<Cut>) -> BTreeSet<Cut> {
+    let back = |cut: &Cut| Cut { from: cut.to, to: cut.from };
+    of.iter().filter(|cut| !others.contains(cut) && !others.contains(&back(cut))).copied().collect()
+}
 
 fn said(state: PortState) -> &'static str {
     match state {
