@@ -18,6 +18,7 @@ mod forming;
 mod judge;
 mod matrix;
 mod named;
+mod named_runs;
 mod pace;
 mod plan;
 mod preflight;
@@ -39,6 +40,7 @@ pub use matrix::{
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
+pub use named_runs::{NAMED_RUNS, NamedRun};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};

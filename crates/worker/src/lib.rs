@@ -22,6 +22,7 @@ pub mod plan;
 pub mod progress;
 pub mod properties;
 pub mod recorder;
+pub mod script;
 pub mod session;
 pub mod transactions;
 pub mod workloads;

@@ -244,8 +244,18 @@ fn observed(history: &History) -> Vec<SubVia> {
 
 /// Whether a fault of this name takes data from a replica's storage, beyond stopping its process.
 fn takes_data(fault: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["power", "unsynced", "disk", "truncate", "bitflip", "corrupt", "wipe", "lazyfs"];
+    const WORDS: [&str; 10] = [
+        "power",
+        "unsynced",
+        "disk",
+        "truncate",
+        "lose-tail",
+        "bitflip",
+        "bit-flip",
+        "corrupt",
+        "wipe",
+        "lazyfs",
+    ];
     WORDS.iter().any(|w| fault.contains(w))
 }
 
