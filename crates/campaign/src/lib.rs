@@ -24,6 +24,7 @@ mod queue;
 mod salvage;
 mod settings;
 mod shelf;
+mod windows;
 
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
@@ -45,3 +46,4 @@ pub use shelf::{
     Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
     ShelfError, UNFINISHED_MAX, Wanted,
 };
+pub use windows::{is_long, windows};
