@@ -27,6 +27,7 @@ mod salvage;
 mod settings;
 mod shelf;
 mod watch;
+mod windows;
 
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
@@ -50,3 +51,4 @@ pub use shelf::{
     Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
     ShelfError, UNFINISHED_MAX, Wanted,
 };
+pub use windows::{is_long, windows};
