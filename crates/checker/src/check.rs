@@ -171,6 +171,7 @@ fn blank(history: &History, promises: &Promises) -> Report {
             rules,
         },
         confidence: None,
+        calibration: None,
         worst_realtime_lag: None,
         goals: Vec::new(),
     }

@@ -316,6 +316,23 @@ pub struct Confidence {
     pub statement: String,
 }
 
+/// What calibration runs with known bugs say of a run's plan. A checker of histories knows nothing of it: whoever has a
+/// calibration adds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The calibration.
+    pub calibration: String,
+    /// How many classes of bugs are known.
+    pub known: u64,
+    /// How many of them a run of this plan finds with a probability of at least 0.95.
+    pub sure: u64,
+    /// The probability for each class that the plan can find at all, 0 to 1, from the lower end of the measured recall's
+    /// interval and with faults as trials.
+    pub chances: BTreeMap<String, f64>,
+    /// The same in one sentence.
+    pub statement: String,
+}
+
 /// The longest time for which the newest record that a consumer had polled of a key was at least not the newest
 /// (Jepsen `worst-realtime-lag`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -382,6 +399,9 @@ pub struct Report {
     pub contract: ContractReport,
     /// What the run's size proves; absent when nothing was acknowledged.
     pub confidence: Option<Confidence>,
+    /// What calibration runs say of the plan; absent where there is no calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrated>,
     /// The longest lag of a consumer; absent when it cannot be told.
     pub worst_realtime_lag: Option<RealtimeLag>,
     /// The goals of the named plan that was run, with what was measured. They do not count for the verdict.

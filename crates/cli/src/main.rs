@@ -34,6 +34,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure how many known bugs the runs find, and how often they accuse a correct cluster.
+    Calibrate(commands::calibrate::Args),
     /// Form a cluster, break it while clients write and read, and judge what it promised.
     Run(Box<commands::run::Args>),
     /// Judge a recorded history: a file, a run directory, or - for standard input.
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
     };
     start_logs(&args);
     let result = match args.command {
+        Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, args.quiet),
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Check(check) => commands::check::run(&check, args.quiet),
         Command::Shrink(shrink) => commands::shrink::run(&shrink, args.quiet),
