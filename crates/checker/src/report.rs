@@ -306,7 +306,16 @@ pub struct Confidence {
     pub leader_kills: u64,
     /// Acknowledged values that were lost.
     pub lost: u64,
-    /// Upper bound of the chance to lose a write at 95 % confidence, if none was lost.
+    /// Witnessed faults to which acknowledged writes belong: each write to the first that ended after it.
+    #[serde(default)]
+    pub faults: u64,
+    /// How many of them lost any.
+    #[serde(default)]
+    pub faults_that_lost: u64,
+    /// The interval of the chance that an acknowledged write is lost, 0 to 1, at 95 % with faults as trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_lost: Option<[f64; 2]>,
+    /// Upper bound of the chance to lose a write at 95 % confidence, if none was lost and writes were independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_write: Option<f64>,
     /// Upper bound of the chance that a leader kill loses writes at 95 % confidence, if none was lost.

@@ -7,11 +7,7 @@ use perjury_testbed::Bug;
 use perjury_worker::plan::Workload;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::str::FromStr;
 
-/// Workloads in the order in which clean runs take turns; those that this build does not have are left out.
-const WORKLOADS: [&str; 8] =
-    ["queue", "txn", "exactly-once", "fencing", "group", "compacted", "list-offsets", "admin"];
 /// Seeds of clean runs begin so far behind the others', so that no two runs share one.
 const CLEAN_SEEDS: u64 = 1_000_000;
 /// No calibration makes more runs.
@@ -107,10 +103,10 @@ impl Trial {
 }
 
 impl Design {
-    /// The workloads that this build has, in the order of the calibration.
+    /// The workloads, in the order in which clean runs take turns.
     #[must_use]
     pub fn workloads() -> Vec<&'static str> {
-        WORKLOADS.into_iter().filter(|name| Workload::from_str(name).is_ok()).collect()
+        Workload::ALL.into_iter().map(Workload::as_str).collect()
     }
 
     /// What `--quick` means: every bug in its best cell with five seeds, and 200 clean runs.
