@@ -7,6 +7,7 @@ use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::{RunPlan, Scenario};
+use crate::watch::{self, First};
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
@@ -15,10 +16,11 @@ use perjury_cluster::{Cluster, Driver, FormationError, GuardCommand, RunContext,
 use perjury_history::{Header, Process};
 use perjury_store::{RunDir, RunId, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
+use perjury_worker::plan::TopicSettings;
 use perjury_worker::progress::Progress;
 use perjury_worker::recorder::{Draft, Recorder, RecorderError};
 use perjury_worker::session::{SessionError, Shared};
-use perjury_worker::{nemesis, queue};
+use perjury_worker::{nemesis, workloads};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -149,7 +151,12 @@ pub async fn run(
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
     let cluster =
         Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
-    let cut = record(plan, &cluster, &recorder, stop, say).await.err();
+    let first = First { ends_the_run: plan.fail_fast, ..First::default() };
+    let history = dir.history_path();
+    let cut = tokio::select! {
+        outcome = record(plan, &cluster, &recorder, &first, stop, say) => outcome.err(),
+        () = watch::along(&history, options, &recorder, &first, say) => None,
+    };
     say.say("ending the cluster");
     cluster.shutdown().await;
     if let Some(cut) = &cut {
@@ -204,6 +211,12 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         cluster.remove("nodes");
         cluster.insert("size".into(), json!(plan.cluster.nodes));
     }
+    let mut written = json!(plan);
+    let least: BTreeMap<&str, u64> =
+        plan.worker.workload.describe().coverage_min.iter().copied().collect();
+    if !least.is_empty() {
+        written["coverage_min"] = json!(least);
+    }
     let (_, librdkafka) = perjury_worker::librdkafka_version();
     let versions = [
         ("perjury", json!(env!("CARGO_PKG_VERSION"))),
@@ -217,7 +230,7 @@ fn header(plan: &RunPlan, started: chrono::DateTime<Utc>, driver: &dyn Driver) -
         workload: Some(plan.worker.workload.as_str().into()),
         nemesis: plan.worker.nemesis.iter().map(|n| n.as_str().into()).collect(),
         config: plan.worker.configuration(plan.cluster.fsync_before_ack()),
-        plan: json!(plan),
+        plan: written,
         cluster,
         versions: versions.into_iter().map(|(name, version)| (name.to_owned(), version)).collect(),
         ..Header::default()
@@ -248,6 +261,7 @@ async fn record(
     plan: &RunPlan,
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -257,7 +271,7 @@ async fn record(
         let (recorder, current) = (recorder.clone(), current.clone());
         tokio::spawn(async move { observe::record(&recorder, &current, &mut events).await })
     };
-    let phases = phases(plan, cluster, recorder, &current, stop, say);
+    let phases = phases(plan, cluster, recorder, &current, first, stop, say);
     let outcome = tokio::select! {
         outcome = phases => outcome,
         () = flushing(recorder) => Ok(()),
@@ -284,6 +298,7 @@ async fn phases(
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
     current: &Arc<CurrentFault>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -299,7 +314,9 @@ async fn phases(
         cluster.driver().bootstrap_servers()
     ));
     recorder.record(Draft::note(Process::Cluster, "configuration", cluster.driver().describe()))?;
-    cluster.create_topic(&topic(plan), Duration::from_secs(30)).await?;
+    for topic in plan.worker.workload.topics(&plan.worker) {
+        cluster.create_topic(&new_topic(&topic), Duration::from_secs(30)).await?;
+    }
     let shared = Arc::new(Shared {
         plan: plan.worker.clone(),
         bootstrap: cluster.driver().bootstrap_servers(),
@@ -307,10 +324,22 @@ async fn phases(
         progress: Arc::new(Progress::default()),
     });
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
-    match plan.scenario {
-        None => main_phase(cluster, &shared, current, stop, say).await?,
-        Some(Scenario::RaftFailover) => {
-            failover::run(cluster, &shared, current, stop, say).await?;
+    let early = stop.child_token();
+    let main = async {
+        match plan.scenario {
+            None => main_phase(cluster, &shared, current, &early, say).await,
+            Some(Scenario::RaftFailover) => {
+                failover::run(cluster, &shared, current, &early, say).await
+            }
+        }
+    };
+    tokio::pin!(main);
+    tokio::select! {
+        outcome = &mut main => outcome?,
+        () = first.ends() => {
+            say.say("the first violation ends clients and faults");
+            early.cancel();
+            main.await?;
         }
     }
     if stop.is_cancelled() {
@@ -318,7 +347,7 @@ async fn phases(
     }
     say.say("faults are healed; writing to and reading back every partition");
     let last = async {
-        queue::final_phase(shared.clone(), stop.child_token()).await.map_err(Cut::Session)
+        workloads::final_phase(shared.clone(), stop.child_token()).await.map_err(Cut::Session)
     };
     let ended = with_progress(last, &shared, say, "final").await?;
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "done"})))?;
@@ -337,7 +366,7 @@ async fn main_phase(
     say: &dyn Say,
 ) -> Result<(), Cut> {
     let halt = stop.child_token();
-    let main = queue::main_phase(shared.clone(), halt.clone());
+    let main = workloads::main_phase(shared.clone(), halt.clone());
     let faults = nemesis::run(cluster, shared, current, &halt);
     let both = async {
         let (main, faults) = tokio::join!(
@@ -355,12 +384,12 @@ async fn main_phase(
     Ok(())
 }
 
-fn topic(plan: &RunPlan) -> NewTopic {
-    let topic = &plan.worker.topic;
-    let configs = BTreeMap::from([
+fn new_topic(topic: &TopicSettings) -> NewTopic {
+    let mut configs = BTreeMap::from([
         ("min.insync.replicas".to_owned(), topic.min_insync_replicas.to_string()),
         ("unclean.leader.election.enable".to_owned(), topic.unclean_leader_election.to_string()),
     ]);
+    configs.extend(topic.configs.clone());
     NewTopic {
         name: topic.topic.clone(),
         partitions: topic.partitions,

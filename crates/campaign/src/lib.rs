@@ -14,6 +14,7 @@ mod execute;
 mod executor;
 mod failover;
 mod first_screen;
+mod follow;
 mod forming;
 mod judge;
 mod matrix;
@@ -25,11 +26,13 @@ mod queue;
 mod salvage;
 mod settings;
 mod shelf;
+mod watch;
 
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
 pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
+pub use follow::Follower;
 pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{

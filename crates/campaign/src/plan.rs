@@ -143,6 +143,10 @@ pub struct RunPlan {
     /// Exceeding one is a violation; where none is given, nothing was promised.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub budgets: BTreeMap<String, u64>,
+    /// Whether clients and faults end with the first violation that no later event can undo. What was promised until then
+    /// is read back all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
 }
 
 /// The budgets that exist.

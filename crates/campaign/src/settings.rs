@@ -94,6 +94,8 @@ pub struct Settings {
     pub fault_duration: Option<Span>,
     /// How long clients work.
     pub time_limit: Option<Span>,
+    /// Whether clients and faults end with the first violation.
+    pub fail_fast: Option<bool>,
     /// How long the cluster has to come back after the last fault.
     pub recovery_time_limit: Option<Span>,
     /// How long the final reads may take.
@@ -174,6 +176,7 @@ impl Settings {
         let ms =
             |span: &Option<Span>, default: u64| span.as_ref().map_or(Ok(default), Span::millis);
         let concurrency = self.concurrency.as_ref().map_or(Ok(16), |c| c.count(nodes))?;
+        let workload = self.workload.as_deref().unwrap_or("queue");
         let driver = self.cluster.as_deref().unwrap_or("testbed");
         let pace = Pace::of(driver);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -185,8 +188,9 @@ impl Settings {
                 "nodes": nodes,
                 "formation_limit_ms": ms(&self.formation_time_limit, ClusterPlan::formation_limit_ms(driver))?,
             },
+            "fail_fast": self.fail_fast.unwrap_or(false),
             "seed": seed,
-            "workload": self.workload.as_deref().unwrap_or("queue"),
+            "workload": workload,
             "concurrency": concurrency,
             "rate": self.rate.unwrap_or(800.0),
             "poll_ratio": self.poll_ratio.unwrap_or(0.35),
@@ -194,7 +198,7 @@ impl Settings {
             "recovery_limit_ms": ms(&self.recovery_time_limit, millis(pace.recovery))?,
             "final_time_limit_ms": ms(&self.final_time_limit, 60_000)?,
             "topic": {
-                "topic": "perjury-queue",
+                "topic": format!("perjury-{workload}"),
                 "partitions": self.partitions.unwrap_or(4),
                 "replication_factor": factor,
                 "min_insync_replicas": self.min_insync_replicas.unwrap_or(factor / 2 + 1),

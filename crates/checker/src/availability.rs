@@ -11,37 +11,64 @@ const NS_PER_MS: i64 = 1_000_000;
 /// The sends of one key, or of all.
 #[derive(Debug, Default)]
 struct Sends {
-    /// Rows of ok completions.
-    ok: Vec<u32>,
+    /// Ok completions: row, and since when some send had waited for a success.
+    ok: Vec<(u32, i64)>,
     /// When the last send was invoked.
     last_try: Option<i64>,
+    /// Since when a send has been waiting without any success, if one has.
+    waiting: Option<i64>,
+    /// Sends that have yet to complete.
+    open: u64,
 }
 
 impl Sends {
-    /// The longest time without an ok send that overlaps `[from, to]`, and when it began. Before the first success it
-    /// begins at `start`; after the last one it counts only while sends were still tried.
-    fn longest_gap(&self, history: &History, from: i64, to: i64, start: i64) -> Option<(i64, i64)> {
-        let times = self.ok.iter().filter_map(|row| history.time(*row as usize));
+    /// Takes one row of the history.
+    fn note(&mut self, row: u32, kind: Kind, time: Option<i64>) {
+        match kind {
+            Kind::Invoke => {
+                self.last_try = self.last_try.max(time);
+                self.waiting = self.waiting.or(time);
+                self.open += 1;
+            }
+            Kind::Ok => {
+                self.open = self.open.saturating_sub(1);
+                let since = self.waiting.or(time).unwrap_or(0);
+                self.ok.push((row, since));
+                self.waiting = time.filter(|_| self.open > 0);
+            }
+            Kind::Fail | Kind::Info => self.open = self.open.saturating_sub(1),
+        }
+    }
+
+    /// The longest wait for an ok send between two successes that overlap `[from, to]`, and when it began. Time in which
+    /// nobody wanted to send does not count: a gap begins with the last success if a send was open then, else with the
+    /// next send.
+    fn longest_gap(&self, history: &History, from: i64, to: i64) -> Option<(i64, i64)> {
+        let ended = self
+            .ok
+            .iter()
+            .filter_map(|(row, since)| history.time(*row as usize).map(|time| (*since, time)));
         let mut longest: Option<(i64, i64)> = None;
-        let mut before = start;
-        for time in times.chain(self.last_try) {
+        let mut before = i64::MIN;
+        for (since, time) in ended.chain(self.waiting.zip(self.last_try)) {
             if before > to {
                 break;
             }
-            if time >= from && time > before {
-                let gap = (time.saturating_sub(before), before);
+            if time >= from && time > since {
+                let gap = (time.saturating_sub(since), since);
                 longest = Some(longest.map_or(gap, |l| if gap.0 > l.0 { gap } else { l }));
             }
-            before = before.max(time);
+            before = time;
         }
         longest
     }
 
     /// The time of the first ok completion whose send was invoked at or after `from`.
     fn first_ok(&self, history: &History, from: i64) -> Option<i64> {
-        let at =
-            self.ok.partition_point(|row| history.time(*row as usize).is_some_and(|t| t < from));
-        let rows = self.ok[at..].iter().map(|row| *row as usize);
+        let at = self
+            .ok
+            .partition_point(|(row, _)| history.time(*row as usize).is_some_and(|t| t < from));
+        let rows = self.ok[at..].iter().map(|(row, _)| *row as usize);
         let mut invoked_after = rows.filter(|row| {
             history.pair(*row).and_then(|j| history.time(j)).is_none_or(|t| t >= from)
         });
@@ -93,36 +120,28 @@ pub(crate) fn measure(history: &History, around: &Surroundings) -> Availability 
     let mut by_key: FxHashMap<KeyId, Sends> =
         keys.iter().flatten().map(|k| (*k, Sends::default())).collect();
     let mut all = Sends::default();
-    let mut start = None;
     for (row, i) in (0u32..).zip(0..history.len()) {
         if !is_client(history, i) || !sends(history, i) {
             continue;
         }
         let (kind, time) = (history.kind(i), history.time(i));
-        start = start.or(time);
-        let note = |to: &mut Sends| match kind {
-            Kind::Invoke => to.last_try = to.last_try.max(time),
-            Kind::Ok => to.ok.push(row),
-            Kind::Fail | Kind::Info => {}
-        };
-        note(&mut all);
+        all.note(row, kind, time);
         if by_key.is_empty() {
             continue;
         }
         for mop in history.mops(i) {
             let MopRef::Send { key, .. } = mop else { continue };
             if let Some(sends) = by_key.get_mut(&key) {
-                note(sends);
+                sends.note(row, kind, time);
             }
         }
     }
-    let start = start.unwrap_or(0);
     let faults = around.faults.iter().zip(&keys).map(|(fault, key)| {
         let sends = key.and_then(|k| by_key.get(&k)).unwrap_or(&all);
-        felt(history, around, fault, sends, start)
+        felt(history, around, fault, sends)
     });
     let faults = faults.collect();
-    let longest = all.longest_gap(history, i64::MIN, i64::MAX, start);
+    let longest = all.longest_gap(history, i64::MIN, i64::MAX);
     Availability {
         formation_ms: around.formation_ms,
         faults,
@@ -132,16 +151,10 @@ pub(crate) fn measure(history: &History, around: &Surroundings) -> Availability 
     }
 }
 
-fn felt(
-    history: &History,
-    around: &Surroundings,
-    fault: &Fault,
-    sends: &Sends,
-    start: i64,
-) -> FaultReport {
+fn felt(history: &History, around: &Surroundings, fault: &Fault, sends: &Sends) -> FaultReport {
     let end = around.end_of(fault);
     let first = fault.start.and_then(|s| Some(sends.first_ok(history, s)?.saturating_sub(s)));
-    let gap = fault.start.zip(end).and_then(|(s, e)| sends.longest_gap(history, s, e, start));
+    let gap = fault.start.zip(end).and_then(|(s, e)| sends.longest_gap(history, s, e));
     FaultReport {
         fault: fault.id,
         f: fault.f.clone(),

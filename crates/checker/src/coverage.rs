@@ -10,6 +10,7 @@
 //! - [`OK_DURING_FAULTS_MIN`] ok operations of clients inside the bands of witnessed faults;
 //! - at least one ok send, and one ok poll that returned a record;
 //! - a final read that completed;
+//! - what the plan's `coverage_min` asks for: `{"ok txn": 10}` is ten operations with the function `txn` that ended in ok;
 //! - times on every row;
 //! - values that only one operation each sends;
 //! - a well-formed history, not torn, not interrupted, without an error of the recorder.
@@ -20,6 +21,7 @@
 
 use crate::counts::OkOps;
 use crate::faults::Surroundings;
+use crate::index::is_client;
 use crate::options::{Contract, Options};
 use crate::report::{Coverage, ReasonDetail};
 use crate::words;
@@ -103,8 +105,35 @@ pub(crate) fn gate(
             final_read(around, &mut gate);
         }
         bitten(history, around, ok, &mut gate);
+        least(history, &mut gate);
     }
     gate
+}
+
+/// Did clients do what the workload is about?
+fn least(history: &History, gate: &mut Gate) {
+    let asked = history.header.plan.get("coverage_min").and_then(|least| least.as_object());
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else { return };
+    let mut done: BTreeMap<String, u64> = BTreeMap::new();
+    for i in (0..history.len()).filter(|i| is_client(history, *i)) {
+        if history.kind(i).is_completion() {
+            let what = format!("{} {}", history.kind(i).as_str(), history.f(i).as_str());
+            *done.entry(what).or_default() += 1;
+        }
+    }
+    let missing: Vec<String> = asked
+        .iter()
+        .filter_map(|(what, least)| {
+            let (least, done) = (least.as_u64()?, done.get(what).copied().unwrap_or(0));
+            (done < least).then(|| format!("{done} of {least} operations \"{what}\""))
+        })
+        .collect();
+    if !missing.is_empty() {
+        gate.reason(
+            "workload-not-exercised",
+            format!("What the workload is about happened too seldom: {}.", words::list(&missing)),
+        );
+    }
 }
 
 /// The bands of witnessed faults, merged.

@@ -31,6 +31,10 @@ struct Knobs {
     position: i64,
     /// When the commit of the first transaction began, in milliseconds after its invocation.
     commit_after: i64,
+    /// Whether the first producer asks for its last commit after the second has taken over.
+    late_commit: bool,
+    /// What consumers that read uncommitted see at offset 1.
+    peeked: [i64; 2],
 }
 
 const RIGHT: Knobs = Knobs {
@@ -44,6 +48,8 @@ const RIGHT: Knobs = Knobs {
     second_input: 2,
     position: 2,
     commit_after: 1,
+    late_commit: false,
+    peeked: [2, 2],
 };
 
 #[derive(Default)]
@@ -98,7 +104,11 @@ fn run(knobs: &Knobs) -> Vec<Value> {
     if knobs.zombie {
         run.row(0, "invoke", "txn", &json!([["send", "in-0", 3]]), &Value::Null);
     }
-    run.row(0, "ok", "txn", &json!([["send", "in-0", [2, 3]]]), &id);
+    let mut last = id.clone();
+    if knobs.late_commit {
+        last["commit_at"] = json!(run.time + 1);
+    }
+    run.row(0, "ok", "txn", &json!([["send", "in-0", [2, 3]]]), &last);
 
     let assigned = |generation: i64| json!({"rebalance_log": [{"type": "assigned", "keys": ["in-0"], "generation": generation}]});
     run.op(2, "subscribe", json!(["in-0"]), json!(["in-0"]), json!({"group": "g"}));
@@ -115,6 +125,10 @@ fn run(knobs: &Knobs) -> Vec<Value> {
     };
     run.op(4, "committed", json!(["in-0"]), json!({"in-0": found}), json!({"group": "g"}));
     run.poll(5, json!({"in-0": [[0, 1], [1, 2], [2, 3]]}), Value::Null);
+    for seen in knobs.peeked {
+        // Values 90 and above were never committed.
+        run.op(9, "peek", Value::Null, json!({"in-0": [[1, seen], [3, 90]]}), Value::Null);
+    }
     run.poll(6, json!({"out-0": [[0, 11], [2, 12]]}), Value::Null);
 
     let ends = |end: i64, stable: i64| json!({"in-0": {"end": end, "high_watermark": 9, "last_stable": stable, "leader_epoch": 2}});
@@ -147,7 +161,7 @@ fn the_run_itself_is_right() {
 
 #[test]
 fn each_change_brings_its_anomaly_and_no_other() {
-    let mutants: [(&str, Knobs); 11] = [
+    let mutants: [(&str, Knobs); 14] = [
         ("skipped-past-commit", Knobs { start: 2, ..RIGHT }),
         ("redelivery-outside-window", Knobs { start: 0, ..RIGHT }),
         ("double-ownership", Knobs { generation: 1, ..RIGHT }),
@@ -159,6 +173,9 @@ fn each_change_brings_its_anomaly_and_no_other() {
         ("exactly-once-violation", Knobs { second_input: 1, ..RIGHT }),
         ("exactly-once-violation", Knobs { position: 3, ..RIGHT }),
         ("early-read", Knobs { commit_after: 90, ..RIGHT }),
+        ("zombie-write", Knobs { late_commit: true, ..RIGHT }),
+        ("inconsistent-offsets", Knobs { peeked: [91, 91], ..RIGHT }),
+        ("inconsistent-offsets", Knobs { peeked: [2, 3], ..RIGHT }),
     ];
     for (name, knobs) in mutants {
         let (verdict, names) = found(&knobs);

@@ -38,6 +38,8 @@ enum Command {
     Calibrate(commands::calibrate::Args),
     /// Form a cluster, break it while clients write and read, and judge what it promised.
     Run(Box<commands::run::Args>),
+    /// List the workloads: what their clients do, need, and can find.
+    Workloads(commands::workloads::Args),
     /// Judge a recorded history: a file, a run directory, or - for standard input.
     Check(commands::check::Args),
     /// Cut an invalid history down to the few operations that show why.
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
     let result = match args.command {
         Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, args.quiet),
         Command::Run(run) => commands::run::run(*run, args.quiet),
+        Command::Workloads(workloads) => commands::workloads::run(&workloads),
         Command::Check(check) => commands::check::run(&check, args.quiet),
         Command::Shrink(shrink) => commands::shrink::run(&shrink, args.quiet),
         Command::Convert(convert) => commands::convert::run(&convert),

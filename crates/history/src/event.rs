@@ -7,6 +7,7 @@
 //! | `f` | value | beside |
 //! |---|---|---|
 //! | `list-offsets` | ok: `{key: end}` or `{key: {"end", "high_watermark", "last_stable", "leader_epoch"}}` | |
+//! | `peek` | ok: `{key: [[offset, value], …]}`: what a consumer was given that reads uncommitted in a run whose others read committed | |
 //! | `commit` | invoked: `{key: offset}`, the offset of the next record to read | `group`, `member`, `generation` |
 //! | `committed` | ok: `{key: offset or null}` | `group` |
 //! | `assigned`, `revoked`, `lost` | `{"keys": […]}` | `group`, `member`, `generation` |

@@ -14,6 +14,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -98,11 +99,22 @@ pub fn base_config(bootstrap: &str, settings: &ClientSettings) -> ClientConfig {
     config
 }
 
+/// What makes a client's producer transactional.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transactional {
+    /// The `transactional.id`.
+    pub id: String,
+    /// The `transaction.timeout.ms`.
+    pub timeout_ms: u64,
+    /// The group for which transactions commit consumed offsets.
+    pub group: String,
+}
+
 /// A producer and a consumer for one process.
 pub struct Client {
     topic: String,
-    producer: FutureProducer<LogContext>,
-    consumer: StreamConsumer<LogContext>,
+    pub(crate) producer: FutureProducer<LogContext>,
+    pub(crate) consumer: Arc<StreamConsumer<LogContext>>,
     send_limit: Duration,
     /// The next offset to read of each assigned partition, once known.
     positions: BTreeMap<i32, Option<i64>>,
@@ -119,14 +131,38 @@ impl Client {
         topic: &TopicSettings,
         settings: &ClientSettings,
     ) -> KafkaResult<Self> {
+        Client::with(bootstrap, topic, settings, None)
+    }
+
+    /// The same; with `transactional`, whatever is sent must be sent in a transaction (see [`crate::transactions`]).
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property.
+    pub fn with(
+        bootstrap: &str,
+        topic: &TopicSettings,
+        settings: &ClientSettings,
+        transactional: Option<&Transactional>,
+    ) -> KafkaResult<Self> {
         let mut producer = base_config(bootstrap, settings);
+        let mut send_limit = settings.send_timeout_ms;
+        if let Some(transactional) = transactional {
+            producer
+                .set("transactional.id", &transactional.id)
+                .set("transaction.timeout.ms", transactional.timeout_ms.to_string())
+                .set("acks", "all")
+                .set("enable.idempotence", "true");
+            // librdkafka refuses a message that may wait for longer than its transaction.
+            send_limit = send_limit.min(transactional.timeout_ms);
+        }
         set_default(&mut producer, "acks", &settings.acks.to_string());
         set_default(&mut producer, "enable.idempotence", &settings.idempotence.to_string());
-        set_default(&mut producer, "message.timeout.ms", &settings.send_timeout_ms.to_string());
+        set_default(&mut producer, "message.timeout.ms", &send_limit.to_string());
         set_default(&mut producer, "request.timeout.ms", "3000");
         set_default(&mut producer, "linger.ms", "0");
         let mut consumer = base_config(bootstrap, settings);
-        set_default(&mut consumer, "group.id", "perjury-assign");
+        let group = transactional.map_or("perjury-assign", |t| t.group.as_str());
+        set_default(&mut consumer, "group.id", group);
         set_default(&mut consumer, "enable.auto.commit", "false");
         set_default(&mut consumer, "enable.partition.eof", "true");
         set_default(&mut consumer, "auto.offset.reset", "error");
@@ -137,8 +173,8 @@ impl Client {
         Ok(Client {
             topic: topic.topic.clone(),
             producer: producer.create_with_context(LogContext)?,
-            consumer: consumer.create_with_context(LogContext)?,
-            send_limit: Duration::from_millis(settings.send_timeout_ms) + Duration::from_secs(5),
+            consumer: Arc::new(consumer.create_with_context(LogContext)?),
+            send_limit: Duration::from_millis(send_limit) + Duration::from_secs(5),
             positions: BTreeMap::new(),
             sequence: 0,
         })
@@ -154,12 +190,26 @@ impl Client {
         partition: i32,
         value: i64,
     ) -> Result<Option<i64>, outcome::Outcome> {
-        let key = format!("{}-{partition}", self.topic);
+        let topic = self.topic.clone();
+        self.send_to(process, &topic, partition, value).await
+    }
+
+    /// The same to any topic.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_to(
+        &mut self,
+        process: u32,
+        topic: &str,
+        partition: i32,
+        value: i64,
+    ) -> Result<Option<i64>, outcome::Outcome> {
+        let key = format!("{topic}-{partition}");
         let body = payload::Payload { value, process, sequence: self.sequence, key: &key }.encode();
         self.sequence += 1;
         let record_key = payload::record_key(value);
-        let record =
-            FutureRecord::to(&self.topic).partition(partition).key(&record_key).payload(&body);
+        let record = FutureRecord::to(topic).partition(partition).key(&record_key).payload(&body);
         let sending = self.producer.send(record, Duration::ZERO);
         match tokio::time::timeout(self.send_limit, sending).await {
             Ok(Ok(delivery)) => Ok((delivery.offset >= 0).then_some(delivery.offset)),
@@ -195,6 +245,28 @@ impl Client {
         self.consumer.assign(&list)?;
         self.positions = positions;
         Ok(())
+    }
+
+    /// Reads these partitions again from these offsets; the others go on where they are, or begin where `start` says if
+    /// nothing was read of them.
+    ///
+    /// # Errors
+    /// librdkafka's refusal.
+    pub fn rewind(
+        &mut self,
+        offsets: &BTreeMap<i32, i64>,
+        start: impl Fn(i32) -> Option<i64>,
+    ) -> KafkaResult<()> {
+        for (partition, offset) in offsets {
+            self.positions.insert(*partition, Some(*offset));
+        }
+        let all: Vec<i32> = self.positions.keys().copied().collect();
+        self.assign(&all, start)
+    }
+
+    /// The topic that is read.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// Waits up to `wait` for a first record, then takes what is there, up to `most` records.

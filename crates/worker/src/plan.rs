@@ -1,40 +1,14 @@
 //! The plan of a run: everything that its operations and faults follow from.
 
 pub use crate::faults::{FaultKind, Target};
+pub use crate::workloads::Workload;
 use perjury_cluster::FaultSettings;
-use perjury_history::{Acks, Configuration, IsolationLevel, SubVia};
+use perjury_history::{Acks, Configuration, IsolationLevel};
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The workloads that exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Workload {
-    /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
-    Queue,
-}
-
-impl Workload {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Workload::Queue => "queue",
-        }
-    }
-}
-
-impl std::str::FromStr for Workload {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "queue" => Ok(Workload::Queue),
-            other => Err(format!("there is no workload {other:?}; the workloads are: queue")),
-        }
-    }
-}
 
 /// One fault of the schedule. Which node has the role is decided when its time has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +76,9 @@ pub struct TopicSettings {
     pub min_insync_replicas: i32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
+    /// Further configuration of the topic, by Kafka's names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, String>,
 }
 
 impl Default for TopicSettings {
@@ -112,6 +89,7 @@ impl Default for TopicSettings {
             replication_factor: 3,
             min_insync_replicas: 2,
             unclean_leader_election: false,
+            configs: BTreeMap::new(),
         }
     }
 }
@@ -142,6 +120,9 @@ pub struct WorkerPlan {
     pub recovery_limit_ms: u64,
     /// How long the final reads may take.
     pub final_time_limit_ms: u64,
+    /// How long a transaction may stay open (`transaction.timeout.ms`).
+    #[serde(default = "transaction_timeout_ms")]
+    pub transaction_timeout_ms: u64,
     /// The topic under test.
     pub topic: TopicSettings,
     /// What the clients are told.
@@ -162,6 +143,12 @@ pub struct WorkerPlan {
     pub disarmed: bool,
     /// The schedule; follows from all of the above.
     pub schedule: Vec<PlannedFault>,
+}
+
+/// The timeout of transactions where a plan names none: longer than it takes a cluster to come back from a fault, short
+/// enough that a run can wait for one that hangs. Milliseconds.
+pub const fn transaction_timeout_ms() -> u64 {
+    15_000
 }
 
 impl WorkerPlan {
@@ -203,17 +190,19 @@ impl WorkerPlan {
 
     /// What clients and cluster are configured to promise, for the contract.
     pub fn configuration(&self, fsync_before_ack: Option<bool>) -> Configuration {
-        Configuration {
+        let mut configuration = Configuration {
             acks: Some(self.client.acks),
             idempotence: Some(self.client.idempotence),
-            transactional: Some(false),
+            transactional: None,
             isolation_level: Some(self.client.isolation_level),
-            sub_via: vec![SubVia::Assign],
+            sub_via: Vec::new(),
             replication_factor: u32::try_from(self.topic.replication_factor).ok(),
             min_insync_replicas: u32::try_from(self.topic.min_insync_replicas).ok(),
             unclean_leader_election: Some(self.topic.unclean_leader_election),
             fsync_before_ack,
-        }
+        };
+        self.workload.configure(&mut configuration);
+        configuration
     }
 
     /// Names what is wrong with the plan, if anything is.
@@ -240,6 +229,17 @@ impl WorkerPlan {
                 self.client.idempotence && self.client.acks != Acks::All,
                 "idempotence needs acks=all: give --acks all or --idempotence false",
             ),
+            (
+                self.workload.is_transactional()
+                    && !(self.client.idempotence && self.client.acks == Acks::All),
+                "transactions need acks=all and idempotence: leave --acks and --idempotence out, or choose another \
+                 --workload",
+            ),
+            (
+                !(6_000..=900_000).contains(&self.transaction_timeout_ms),
+                "transaction_timeout_ms is between 6000, since a request may take 5 s, and 900000, the most that \
+                 brokers allow",
+            ),
         ];
         match checks.iter().find(|(bad, _)| *bad) {
             Some((_, message)) => Err((*message).into()),
@@ -262,6 +262,7 @@ mod tests {
             time_limit_ms: 30_000,
             recovery_limit_ms: 10_000,
             final_time_limit_ms: 10_000,
+            transaction_timeout_ms: transaction_timeout_ms(),
             topic: TopicSettings::default(),
             client: ClientSettings::default(),
             nemesis: vec![FaultKind::Kill, FaultKind::Pause],

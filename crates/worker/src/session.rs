@@ -1,12 +1,13 @@
 //! One thread of a run: a process after the other, each invoking and completing operations in the history.
 
-use crate::client::{Client, Polled, StartAt};
+use crate::client::{Client, Polled, StartAt, Transactional};
 use crate::outcome::Outcome;
-use crate::plan::WorkerPlan;
+use crate::plan::{ClientSettings, TopicSettings, WorkerPlan};
 use crate::progress::Progress;
 use crate::recorder::{Draft, Recorder, RecorderError};
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
 use rdkafka::error::KafkaError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,14 +37,46 @@ pub struct Shared {
     pub progress: Arc<Progress>,
 }
 
+/// What the clients of a thread are.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// The topic that is read, and sent to.
+    pub topic: TopicSettings,
+    /// What the clients are told.
+    pub settings: ClientSettings,
+    /// What makes them transactional.
+    pub transactional: Option<Transactional>,
+    /// Whether a new process reads on in the partitions of the one before.
+    pub resumes: bool,
+}
+
+impl Role {
+    /// Clients of the plan's topic without transactions.
+    pub fn of(plan: &WorkerPlan) -> Self {
+        Role {
+            topic: plan.topic.clone(),
+            settings: plan.client.clone(),
+            transactional: None,
+            resumes: true,
+        }
+    }
+
+    pub(crate) fn client(&self, bootstrap: &str) -> Result<Client, KafkaError> {
+        Client::with(bootstrap, &self.topic, &self.settings, self.transactional.as_ref())
+    }
+}
+
 /// A thread and the process that it is at present.
 pub struct Session {
-    shared: Arc<Shared>,
-    process: u32,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) role: Role,
+    pub(crate) process: u32,
     stride: u32,
-    client: Client,
+    pub(crate) client: Client,
     assigned: Vec<i32>,
     marks_final: bool,
+    /// Whether the present process has taken its transactional id over.
+    pub(crate) initialised: bool,
 }
 
 impl Session {
@@ -52,15 +85,26 @@ impl Session {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(shared: Arc<Shared>, thread: u32) -> Result<Self, SessionError> {
-        let client = Client::new(&shared.bootstrap, &shared.plan.topic, &shared.plan.client)?;
+        let role = Role::of(&shared.plan);
+        Session::with(shared, thread, role)
+    }
+
+    /// The same with clients of this role.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn with(shared: Arc<Shared>, thread: u32, role: Role) -> Result<Self, SessionError> {
+        let client = role.client(&shared.bootstrap)?;
         let stride = shared.plan.concurrency + 1;
         Ok(Session {
             shared,
+            role,
             process: thread,
             stride,
             client,
             assigned: Vec::new(),
             marks_final: false,
+            initialised: false,
         })
     }
 
@@ -74,15 +118,13 @@ impl Session {
         &self.client
     }
 
-    fn draft(&self, kind: Kind, f: F, value: Payload) -> Draft {
+    pub(crate) fn draft(&self, kind: Kind, f: F, value: Payload) -> Draft {
         let draft = Draft::new(Process::Client(self.process), kind, f, value);
         if self.marks_final { draft.with("final", true) } else { draft }
     }
 
     fn keys(&self, partitions: &[i32]) -> Payload {
-        Payload::Keys(
-            partitions.iter().map(|p| Scalar::from(self.shared.plan.topic.key(*p))).collect(),
-        )
+        Payload::Keys(partitions.iter().map(|p| Scalar::from(self.role.topic.key(*p))).collect())
     }
 
     /// Assigns partitions, as an operation.
@@ -91,24 +133,34 @@ impl Session {
     /// When an event cannot be recorded.
     pub fn assign(&mut self, partitions: &[i32], start: StartAt) -> Result<(), SessionError> {
         let from_start = start == StartAt::Beginning;
-        let keys = self.keys(partitions);
+        let offset = |p: &i32| if from_start { None } else { self.recent(*p) };
+        let offsets = partitions.iter().map(|p| (*p, offset(p))).collect();
+        self.assign_at(&offsets, from_start)
+    }
+
+    /// The same where each partition begins at an offset, or at the start of its log. `from_start` marks the operation as
+    /// one that moves the consumer there on purpose.
+    ///
+    /// # Errors
+    /// When an event cannot be recorded.
+    pub fn assign_at(
+        &mut self,
+        offsets: &BTreeMap<i32, Option<i64>>,
+        from_start: bool,
+    ) -> Result<(), SessionError> {
+        let partitions: Vec<i32> = offsets.keys().copied().collect();
+        let keys = self.keys(&partitions);
         let draft = |kind, session: &Session| {
             let draft = session.draft(kind, F::Assign, keys.clone());
             if from_start { draft.with("seek_to_beginning", true) } else { draft }
         };
         self.shared.recorder.record(draft(Kind::Invoke, self))?;
-        let progress = &self.shared.progress;
-        let result = self.client.assign(partitions, |partition| match start {
-            StartAt::Beginning => None,
-            StartAt::Recent => {
-                Some(progress.last_acknowledged(partition).map_or(0, |o| (o - TAIL).max(0)))
-            }
-        });
+        let result = self.client.assign(&partitions, |partition| offsets[&partition]);
         let mut done = draft(if result.is_ok() { Kind::Ok } else { Kind::Fail }, self);
         if let Err(error) = result {
             done.error = Some(OpError { code: "assign".into(), message: error.to_string() });
         } else {
-            self.assigned = partitions.to_vec();
+            self.assigned = partitions;
         }
         self.shared.recorder.record(done)?;
         Ok(())
@@ -120,7 +172,7 @@ impl Session {
     /// # Errors
     /// When an event cannot be recorded, or no new client can be made.
     pub async fn send(&mut self, partition: i32, value: i64) -> Result<Option<i64>, SessionError> {
-        let key = Scalar::from(self.shared.plan.topic.key(partition));
+        let key = Scalar::from(self.role.topic.key(partition));
         let mop = |offset| {
             Payload::Mops(vec![Mop::Send { key: key.clone(), value: value.into(), offset }])
         };
@@ -152,6 +204,28 @@ impl Session {
     /// # Errors
     /// When an event cannot be recorded, or no new client can be made.
     pub async fn poll(&mut self, wait: Duration, most: usize) -> Result<Polled, SessionError> {
+        let (polled, _) = self.poll_keeping(wait, most, false).await?;
+        Ok(polled)
+    }
+
+    /// The same with the records, by partition, for those who work on them.
+    ///
+    /// # Errors
+    /// As [`Session::poll`].
+    pub async fn poll_and_keep(
+        &mut self,
+        wait: Duration,
+        most: usize,
+    ) -> Result<(Polled, BTreeMap<i32, Vec<Record>>), SessionError> {
+        self.poll_keeping(wait, most, true).await
+    }
+
+    async fn poll_keeping(
+        &mut self,
+        wait: Duration,
+        most: usize,
+        keep: bool,
+    ) -> Result<(Polled, BTreeMap<i32, Vec<Record>>), SessionError> {
         self.shared.recorder.record(self.draft(
             Kind::Invoke,
             F::Poll,
@@ -159,13 +233,8 @@ impl Session {
         ))?;
         let mut polled = self.client.poll(wait, most).await;
         let records = std::mem::take(&mut polled.records);
-        self.shared
-            .progress
-            .polled
-            .fetch_add(records.values().map(|r| r.len() as u64).sum(), Ordering::Relaxed);
-        let topic = &self.shared.plan.topic;
-        let groups: Vec<(Scalar, Vec<Record>)> =
-            records.into_iter().map(|(p, records)| (Scalar::from(topic.key(p)), records)).collect();
+        let kept = if keep { records.clone() } else { BTreeMap::new() };
+        let groups = self.keyed(records);
         // Records that came before the error were handed out: such a poll is ok, and carries the error all the same.
         let kind = if polled.lost.is_some() && groups.is_empty() { Kind::Fail } else { Kind::Ok };
         let mut draft = self.draft(kind, F::Poll, Payload::Mops(vec![Mop::Poll(Some(groups))]));
@@ -177,7 +246,23 @@ impl Session {
         if polled.lost.is_some() {
             self.crash().await?;
         }
-        Ok(polled)
+        Ok((polled, kept))
+    }
+
+    /// Polled records by key, counted.
+    pub(crate) fn keyed(&self, records: BTreeMap<i32, Vec<Record>>) -> Vec<(Scalar, Vec<Record>)> {
+        let count = records.values().map(|r| r.len() as u64).sum();
+        self.shared.progress.polled.fetch_add(count, Ordering::Relaxed);
+        let key = |p| Scalar::from(self.role.topic.key(p));
+        records.into_iter().map(|(p, records)| (key(p), records)).collect()
+    }
+
+    /// The offset at which a newly assigned partition is read: near its end.
+    pub(crate) fn recent(&self, partition: i32) -> Option<i64> {
+        // The counters know the plan's topic only.
+        let last = (self.role.topic.topic == self.shared.plan.topic.topic)
+            .then(|| self.shared.progress.last_acknowledged(partition));
+        Some(last.flatten().map_or(0, |o| (o - TAIL).max(0)))
     }
 
     /// The client is torn down, as an operation that ends in info; the thread goes on as a new process.
@@ -190,16 +275,30 @@ impl Session {
         self.retire().await
     }
 
-    async fn retire(&mut self) -> Result<(), SessionError> {
-        let fresh =
-            Client::new(&self.shared.bootstrap, &self.shared.plan.topic, &self.shared.plan.client)?;
+    /// The thread goes on as a new process with a new client.
+    ///
+    /// # Errors
+    /// When an event cannot be recorded, or no new client can be made.
+    pub(crate) async fn retire(&mut self) -> Result<(), SessionError> {
+        let fresh = self.role.client(&self.shared.bootstrap)?;
         std::mem::replace(&mut self.client, fresh).close().await;
         self.process += self.stride;
-        if !self.assigned.is_empty() && !self.marks_final {
+        self.initialised = false;
+        if self.role.resumes && !self.assigned.is_empty() && !self.marks_final {
             let again = self.assigned.clone();
             self.assign(&again, StartAt::Recent)?;
         }
         Ok(())
+    }
+
+    /// The thread goes on as a new process in another role, after a crash of the present one.
+    ///
+    /// # Errors
+    /// When an event cannot be recorded, or no new client can be made.
+    pub async fn become_role(&mut self, role: Role) -> Result<(), SessionError> {
+        self.assigned.clear();
+        self.role = role;
+        self.crash().await
     }
 
     /// Ends the thread.

@@ -9,6 +9,9 @@
 //! In the log of each key (every poll of any completion, and the known offsets of sends that must have committed). One
 //! case for each key and offset.
 //!
+//! Consumers that read uncommitted see records whose transaction may be aborted, but at an offset they too see one record for
+//! ever: what they saw (`peek`) is held against that log, and against what they saw before, one case for each key and offset.
+//!
 //! With acknowledgements that need not last, a lost record's offset is given out again, so there the case is sound only if
 //! two of the values were *polled* at the offset: consumers are shown what every in-sync replica has.
 //!
@@ -26,8 +29,9 @@ use crate::index::Slot;
 use crate::report::Example;
 use crate::tally::Tally;
 use crate::words;
-use perjury_history::KeyId;
-use serde_json::json;
+use perjury_history::{KeyId, Scalar};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "inconsistent-offsets",
@@ -76,7 +80,82 @@ fn run(ctx: &Context<'_>) -> Found {
         seen = Observations::collect(ctx, cases.iter().map(|c| (c.key, offset(c.key, c.index))));
     }
     let examples = cases.iter().map(|case| example(ctx, &seen, case)).collect();
-    Found { count, sound, examples }
+    let mut found = Found { count, sound, examples };
+    peeked(ctx, &mut found);
+    found
+}
+
+/// Who was given another value than expected, and who expected it.
+#[derive(Debug)]
+struct Peeked {
+    key: KeyId,
+    offset: i64,
+    /// What the log holds, or what an earlier look at this row was given.
+    expected: (Scalar, Option<usize>),
+    given: (Scalar, usize),
+}
+
+/// Every record of every look at uncommitted records: key, offset, value and row.
+fn looks<'a>(ctx: &'a Context<'_>) -> impl Iterator<Item = (KeyId, i64, Scalar, usize)> + use<'a> {
+    ctx.observed().peeks.iter().flat_map(|row| {
+        let seen = ctx.history.json(*row).and_then(Value::as_object);
+        seen.into_iter().flatten().flat_map(move |(key, records)| {
+            let key = ctx.key_named(key);
+            records.as_array().into_iter().flatten().filter_map(move |record| {
+                let value = serde_json::from_value(record.get(1)?.clone()).ok()?;
+                Some((key?, record.get(0)?.as_i64()?, value, *row))
+            })
+        })
+    })
+}
+
+fn peeked(ctx: &Context<'_>, found: &mut Found) {
+    let mut tally = Tally::new(ctx.options.examples_max);
+    // The value at each offset that anybody peeked at; nothing once the offset has a case.
+    let mut known: BTreeMap<(KeyId, i64), Option<(Scalar, usize)>> = BTreeMap::new();
+    for (id, offset, value, row) in looks(ctx) {
+        let key = ctx.index.key(id);
+        let place = key.index_from(offset);
+        let there = (place as usize) < key.len() && key.offset_at(place) == offset;
+        let log = if there { key.values_at(place) } else { Vec::new() };
+        let differs = !log.is_empty() && log.iter().all(|slot| ctx.value(key, *slot) != value);
+        let before = known.entry((id, offset)).or_insert_with(|| Some((value.clone(), row)));
+        let Some((earlier, at)) = before.clone() else { continue };
+        let expected = if earlier != value {
+            (earlier, Some(at))
+        } else if differs {
+            (ctx.value(key, log[0]), None)
+        } else {
+            continue;
+        };
+        *before = None;
+        let at = u32::try_from(row).unwrap_or(u32::MAX);
+        tally.add(true, 0, at, Peeked { key: id, offset, expected, given: (value, row) });
+    }
+    found.count += tally.count;
+    found.sound += tally.sound;
+    found.examples.extend(tally.cases().iter().map(|case| peeked_example(ctx, case)));
+    found.examples.truncate(ctx.options.examples_max.max(1));
+}
+
+fn peeked_example(ctx: &Context<'_>, case: &Peeked) -> Example {
+    let (around, fault) = ctx.fault_around(case.given.1);
+    let key = ctx.key(case.key);
+    let before = match case.expected.1 {
+        Some(row) => format!("{} had seen value {} there", ctx.op(row), case.expected.0),
+        None => format!("the log has value {} there", case.expected.0),
+    };
+    let text = format!(
+        "{} saw value {} at offset {} of {key}{around}, but {before}.",
+        words::capital(&ctx.op(case.given.1)),
+        case.given.0,
+        case.offset,
+    );
+    let rows = case.expected.1.into_iter().chain([case.given.1]);
+    let mut example = ctx.note(Some(&key), Some(case.offset), rows, text);
+    example.more.insert("values".into(), json!([case.expected.0, case.given.0]));
+    example.fault = fault;
+    example
 }
 
 fn example(ctx: &Context<'_>, seen: &Observations, case: &Case) -> Example {

@@ -7,7 +7,8 @@
 //! # How it is found
 //! A process takes a transactional id over with `init-transactions`. From the end of another process's `init-transactions`
 //! that was invoked after its own had ended, it is fenced. A case is an operation with this transactional id that it
-//! invoked after that, and that is ok or of whose records an ok operation read one.
+//! invoked after that, or whose commit it asked for after that (`commit_at`), and that is ok or of whose records an ok
+//! operation read one.
 //!
 //! # Contract
 //! A violation.
@@ -19,7 +20,7 @@ use super::{Entry, Found, Origin};
 use crate::context::Context;
 use crate::contract::Clause;
 use crate::index::writes_count;
-use crate::observed::{Init, text};
+use crate::observed::{Init, beside, text};
 use crate::tally::Tally;
 use perjury_history::Process;
 
@@ -41,12 +42,22 @@ pub(super) const ENTRY: Entry = Entry {
     run: Some(run),
 };
 
-/// Whom the operation of this process, invoked at this row, was fenced by.
-fn fenced(inits: &[Init], process: u32, invoked: usize) -> Option<Init> {
+/// Whom the operation of this process, invoked at this row and completed at `row`, was fenced by.
+fn fenced(
+    ctx: &Context<'_>,
+    inits: &[Init],
+    process: u32,
+    (invoked, row): (usize, usize),
+) -> Option<Init> {
     let own = inits.iter().filter(|i| i.process == process && i.invoked < invoked);
     let own = own.max_by_key(|i| i.row)?;
+    let commit = beside(ctx.history, row, "commit_at").and_then(serde_json::Value::as_i64);
+    let before = |init: &&Init| {
+        let ended = || ctx.history.time(init.row).zip(commit);
+        init.row < invoked || ended().is_some_and(|(ended, commit)| ended < commit)
+    };
     let others = inits.iter().filter(|i| i.process != process && i.invoked > own.row);
-    others.filter(|i| i.row < invoked).min_by_key(|i| i.row).copied()
+    others.filter(before).min_by_key(|i| i.row).copied()
 }
 
 fn run(ctx: &Context<'_>) -> Found {
@@ -66,7 +77,7 @@ fn run(ctx: &Context<'_>) -> Found {
         else {
             continue;
         };
-        let Some(by) = fenced(inits, process, invoked) else { continue };
+        let Some(by) = fenced(ctx, inits, process, (invoked, i)) else { continue };
         let (mut read, mut sent) = (None, false);
         ctx.index.for_each_write(i, |id, slot, _| {
             sent = true;
@@ -86,11 +97,15 @@ fn run(ctx: &Context<'_>) -> Found {
             None => "it was acknowledged".into(),
         };
         let text = format!(
-            "Process {} took the transactional id over with {}; {}, which its former owner invoked afterwards{around}, \
-             took effect: {effect}.",
+            "Process {} took the transactional id over with {}; {}, {} afterwards{around}, took effect: {effect}.",
             by.process,
             ctx.op(by.row),
             ctx.op(i),
+            if ctx.invoked(i).is_some_and(|at| by.row < at) {
+                "which its former owner invoked"
+            } else {
+                "whose commit its former owner asked for"
+            },
         );
         let rows = [Some(by.row), Some(i), read.map(|r| r.2)].into_iter().flatten();
         let mut example = match read {

@@ -81,6 +81,8 @@ pub(crate) struct Observed {
     pub(crate) deleted: BTreeSet<String>,
     /// Operations that say from which inputs their outputs were derived.
     pub(crate) derived: Vec<usize>,
+    /// Answers of looks at records that may be uncommitted.
+    pub(crate) peeks: Vec<usize>,
 }
 
 /// A further field of the row, else of its invocation.
@@ -177,6 +179,7 @@ impl Observed {
                 };
                 self.inits.entry(id.into()).or_default().push(Init { process, invoked, row });
             }
+            ("peek", Kind::Ok) => self.peeks.push(row),
             ("delete-records", _) => {
                 self.deleted
                     .extend(object(history, row).into_iter().flatten().map(|(k, _)| k.clone()));

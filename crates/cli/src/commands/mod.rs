@@ -19,6 +19,7 @@ pub(crate) mod testbed;
 pub(crate) mod ticket;
 pub(crate) mod token;
 pub(crate) mod verify;
+pub(crate) mod workloads;
 
 use std::process::ExitCode;
 

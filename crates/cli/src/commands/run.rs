@@ -12,7 +12,7 @@ use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
-    ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload,
+    ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload, transaction_timeout_ms,
 };
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// How long clients work. A bare number is seconds.
     #[arg(long, value_parser = duration, default_value = "30s")]
     time_limit: Duration,
+    /// End clients and faults with the first violation that no later event can undo; what was promised until then is read
+    /// back all the same.
+    #[arg(long)]
+    fail_fast: bool,
     /// How long the cluster has to come back after the last fault; 20s when absent, longer for slow clusters.
     #[arg(long, value_parser = duration)]
     recovery_time_limit: Option<Duration>,
@@ -271,6 +275,7 @@ fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
     if let Some(name) = &args.name {
         plan.name.clone_from(name);
     }
+    plan.fail_fast |= args.fail_fast;
     if let Some(binary) = args.cluster.given_binary() {
         plan.cluster.binary = Some(binary);
     }
@@ -297,6 +302,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         time_limit_ms: millis(args.time_limit),
         recovery_limit_ms: millis(args.recovery_time_limit.unwrap_or(pace.recovery)),
         final_time_limit_ms: millis(args.final_time_limit),
+        transaction_timeout_ms: transaction_timeout_ms(),
         topic: TopicSettings {
             partitions: args.topic.partitions,
             replication_factor,
@@ -305,6 +311,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
                 .min_insync_replicas
                 .unwrap_or(replication_factor / 2 + 1),
             unclean_leader_election: args.topic.unclean,
+            configs: std::collections::BTreeMap::new(),
             topic: args.cluster.topic(args.workload.as_str()),
         },
         client: ClientSettings {
@@ -329,7 +336,7 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         .clone()
         .unwrap_or_else(|| format!("{}-{}", cluster.driver, args.workload.as_str()));
     let budgets = args.budget.iter().cloned().collect();
-    Ok(RunPlan { name, scenario: None, cluster, worker, budgets })
+    Ok(RunPlan { name, scenario: None, cluster, worker, budgets, fail_fast: args.fail_fast })
 }
 
 fn nemeses(names: &[String]) -> Result<Vec<FaultKind>> {

@@ -1,12 +1,11 @@
-//! The workload `queue`: unique values are sent to the partitions of one topic and polled with assigned partitions.
+//! The final phase, the same for all workloads whose records can be read by anybody.
 //!
-//! Main phase: every thread follows its stream of operations. Then, with all faults healed, the final phase: one more
-//! thread writes to each partition until it accepts writes again and until its log has grown past the highest
-//! acknowledged offset, so that a lost tail stands *inside* the log and not behind its end; then it reads every
-//! partition from the beginning to its end offset, within a time limit, and says whether it got there.
+//! With all faults healed, one more thread writes to each partition until it accepts writes again and until its log has
+//! grown past the highest acknowledged offset, so that a lost tail stands *inside* the log and not behind its end; then
+//! it reads every partition from the beginning to its end offset, within a time limit, and says whether it got there.
 
 use crate::client::{Client, StartAt};
-use crate::generator::{OpStream, Planned};
+use crate::generator::OpStream;
 use crate::recorder::Draft;
 use crate::session::{Session, SessionError, Shared};
 use perjury_history::Process;
@@ -16,64 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Runs the main phase until its time is over or `stop` is cancelled.
-///
-/// # Errors
-/// When an event cannot be recorded or librdkafka refuses the settings; all threads are ended first.
-pub async fn main_phase(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
-    let mut threads = tokio::task::JoinSet::new();
-    for thread in 0..shared.plan.concurrency {
-        threads.spawn(run_thread(shared.clone(), thread, deadline, stop.child_token()));
-    }
-    let mut result = Ok(());
-    while let Some(joined) = threads.join_next().await {
-        let outcome = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        if outcome.is_err() && result.is_ok() {
-            stop.cancel();
-            result = outcome;
-        }
-    }
-    result
-}
-
-async fn run_thread(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut stream = OpStream::new(&shared.plan, thread);
-    let mut session = Session::new(shared.clone(), thread)?;
-    let wait = Duration::from_millis(shared.plan.client.poll_ms);
-    let mut due = Instant::now();
-    while !stop.is_cancelled() {
-        due += stream.gap();
-        if due < Instant::now() {
-            // A thread that was held up does not make up for it in a burst.
-            due = Instant::now();
-        }
-        if due >= deadline {
-            break;
-        }
-        tokio::select! {
-            () = tokio::time::sleep_until(due) => {}
-            () = stop.cancelled() => break,
-        }
-        match stream.next_op() {
-            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
-            Planned::Send { partition, value } => {
-                session.send(partition, value).await?;
-            }
-            Planned::Poll => {
-                session.poll(wait, shared.plan.client.poll_records_max).await?;
-            }
-        }
-    }
-    session.close().await;
-    Ok(())
-}
 
 /// How the final phase ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +26,7 @@ pub struct FinalPhase {
 }
 
 /// Writes past the highest acknowledged offset of each partition, then reads all of them from the beginning.
-///
-/// # Errors
-/// When an event cannot be recorded or librdkafka refuses the settings.
-pub async fn final_phase(
+pub(super) async fn final_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<FinalPhase, SessionError> {

@@ -1,0 +1,184 @@
+//! The workloads: what clients do, what each can find, and what a run must have done to count.
+//!
+//! One file a workload. A workload is a main phase, in which all threads work and the nemesis breaks the cluster, and a
+//! final phase after everything was healed, in which what the main phase was promised is read back.
+
+mod exactly_once;
+mod fencing;
+mod final_reads;
+mod observers;
+mod queue;
+mod stream;
+mod transactional;
+mod txn;
+mod txn_final;
+
+pub use final_reads::FinalPhase;
+
+use crate::plan::{TopicSettings, WorkerPlan};
+use crate::session::{SessionError, Shared};
+use perjury_history::{Configuration, SubVia};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What there is to say of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Its name, as in `--workload`.
+    pub name: &'static str,
+    /// What its clients do, as a part of a sentence.
+    pub what: &'static str,
+    /// The anomalies that it can show, by the checker's names.
+    pub finds: &'static [&'static str],
+    /// What a cluster must know for it.
+    pub needs: &'static str,
+    /// What clients must have done at least, beside what the checker demands of every run: `("ok txn", 10)` demands ten
+    /// operations with the function `txn` that ended in ok. Less than that, and the verdict is unknown.
+    pub coverage_min: &'static [(&'static str, u64)],
+}
+
+/// The workloads that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Workload {
+    /// Unique values are sent to the partitions of one topic and polled by consumers with assigned partitions.
+    Queue,
+    /// Transactions send to and poll from the partitions of one topic.
+    Txn,
+    /// Processors consume from one topic, produce to another, and commit offsets with their outputs.
+    ExactlyOnce,
+    /// Pairs of producers take one transactional id from each other.
+    Fencing,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Workload; 4] =
+        [Workload::Queue, Workload::Txn, Workload::ExactlyOnce, Workload::Fencing];
+
+    /// What there is to say of it.
+    pub fn describe(self) -> &'static Description {
+        match self {
+            Workload::Queue => &queue::DESCRIPTION,
+            Workload::Txn => &txn::DESCRIPTION,
+            Workload::ExactlyOnce => &exactly_once::DESCRIPTION,
+            Workload::Fencing => &fencing::DESCRIPTION,
+        }
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        self.describe().name
+    }
+
+    /// The topics that it needs, the one of the plan first.
+    pub fn topics(self, plan: &WorkerPlan) -> Vec<TopicSettings> {
+        match self {
+            Workload::Queue | Workload::Txn | Workload::Fencing => vec![plan.topic.clone()],
+            Workload::ExactlyOnce => vec![plan.topic.clone(), exactly_once::outputs(plan)],
+        }
+    }
+
+    /// What its clients add to the configuration by which a run is judged.
+    pub(crate) fn configure(self, configuration: &mut Configuration) {
+        match self {
+            Workload::Queue => {
+                configuration.transactional = Some(false);
+                configuration.sub_via = vec![SubVia::Assign];
+            }
+            Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
+                transactional::configure(configuration);
+            }
+        }
+    }
+
+    /// Whether its producers are transactional.
+    pub fn is_transactional(self) -> bool {
+        matches!(self, Workload::Txn | Workload::ExactlyOnce | Workload::Fencing)
+    }
+}
+
+impl std::str::FromStr for Workload {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Workload::ALL.into_iter().find(|w| w.as_str() == s).ok_or_else(|| {
+            let names: Vec<&str> = Workload::ALL.iter().map(|w| w.as_str()).collect();
+            format!("there is no workload {s:?}; the workloads are: {}", names.join(", "))
+        })
+    }
+}
+
+/// Runs the main phase of the plan's workload until its time is over or `stop` is cancelled.
+///
+/// # Errors
+/// When an event cannot be recorded or librdkafka refuses the settings; all threads are ended first.
+pub async fn main_phase(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), SessionError> {
+    match shared.plan.workload {
+        Workload::Queue => queue::main_phase(shared, stop).await,
+        Workload::Txn => txn::main_phase(shared, stop).await,
+        Workload::ExactlyOnce => exactly_once::main_phase(shared, stop).await,
+        Workload::Fencing => fencing::main_phase(shared, stop).await,
+    }
+}
+
+/// Runs the final phase of the plan's workload. All faults are healed.
+///
+/// # Errors
+/// When an event cannot be recorded or librdkafka refuses the settings.
+pub async fn final_phase(
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<FinalPhase, SessionError> {
+    match shared.plan.workload {
+        Workload::Queue => final_reads::final_phase(shared, stop).await,
+        Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
+            txn_final::final_phase(shared, stop).await
+        }
+    }
+}
+
+/// Runs one task for each thread of the plan. The first that fails stops the others, and its error is given when all
+/// have ended.
+async fn threads<T>(
+    shared: &Shared,
+    stop: &CancellationToken,
+    run: impl Fn(u32, CancellationToken) -> T,
+) -> Result<(), SessionError>
+where
+    T: Future<Output = Result<(), SessionError>> + Send + 'static,
+{
+    let mut threads = tokio::task::JoinSet::new();
+    for thread in 0..shared.plan.concurrency {
+        threads.spawn(run(thread, stop.child_token()));
+    }
+    let mut result = Ok(());
+    while let Some(joined) = threads.join_next().await {
+        let outcome = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        if outcome.is_err() && result.is_ok() {
+            stop.cancel();
+            result = outcome;
+        }
+    }
+    result
+}
+
+/// Waits until the operation after this gap is due. Says false when the main phase is over or stopped.
+async fn wait_for(
+    due: &mut Instant,
+    gap: Duration,
+    deadline: Instant,
+    stop: &CancellationToken,
+) -> bool {
+    // A thread that was held up does not make up for it in a burst.
+    *due = (*due + gap).max(Instant::now());
+    if *due >= deadline || stop.is_cancelled() {
+        return false;
+    }
+    tokio::select! {
+        () = tokio::time::sleep_until(*due) => true,
+        () = stop.cancelled() => false,
+    }
+}

@@ -1,0 +1,80 @@
+//! The workload `queue`: unique values are sent to the partitions of one topic and polled with assigned partitions.
+//!
+//! Every thread follows its stream of operations; the final phase is the common one.
+
+use super::{Description, threads};
+use crate::client::StartAt;
+use crate::generator::{OpStream, Planned};
+use crate::session::{Session, SessionError, Shared};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(super) const DESCRIPTION: Description = Description {
+    name: "queue",
+    what: "unique values are sent to the partitions of one topic and polled by consumers with assigned partitions",
+    finds: &[
+        "lost-write",
+        "lost-tail",
+        "duplicate",
+        "inconsistent-offsets",
+        "nonmonotonic-poll",
+        "poll-skip",
+        "early-read",
+        "stale-read",
+        "resurrected-write",
+        "truncated-log",
+        "corrupt-record",
+        "availability-gap",
+        "never-recovered",
+    ],
+    needs: "any Kafka-compatible cluster",
+    coverage_min: &[],
+};
+
+/// Runs all threads until their time is over or `stop` is cancelled.
+pub(super) async fn main_phase(
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<(), SessionError> {
+    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
+    threads(&shared, &stop, |thread, stop| run_thread(shared.clone(), thread, deadline, stop)).await
+}
+
+async fn run_thread(
+    shared: Arc<Shared>,
+    thread: u32,
+    deadline: Instant,
+    stop: CancellationToken,
+) -> Result<(), SessionError> {
+    let mut stream = OpStream::new(&shared.plan, thread);
+    let mut session = Session::new(shared.clone(), thread)?;
+    let wait = Duration::from_millis(shared.plan.client.poll_ms);
+    let mut due = Instant::now();
+    while !stop.is_cancelled() {
+        due += stream.gap();
+        if due < Instant::now() {
+            // A thread that was held up does not make up for it in a burst.
+            due = Instant::now();
+        }
+        if due >= deadline {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            () = stop.cancelled() => break,
+        }
+        match stream.next_op() {
+            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
+            Planned::Send { partition, value } => {
+                session.send(partition, value).await?;
+            }
+            Planned::Poll => {
+                session.poll(wait, shared.plan.client.poll_records_max).await?;
+            }
+        }
+    }
+    session.close().await;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The workload `txn`: transactions that send to and poll from the partitions of one topic.
+//!
+//! Every thread has a transactional id, which each of its processes takes over in turn. Its transactions hold up to four
+//! sends and polls; what they polled they commit as consumed. Some are aborted on purpose, and some lose their client
+//! before the commit. Observers look on, with and without isolation.
+
+use super::observers::{self, observers};
+use super::stream::{Planned, Stream};
+use super::{Description, threads, transactional, wait_for};
+use crate::client::StartAt;
+use crate::session::{Session, SessionError, Shared};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub(super) const DESCRIPTION: Description = Description {
+    name: "txn",
+    what: "transactions send to and poll from the partitions of one topic, some are aborted or torn down on purpose, \
+           and observers read committed and uncommitted",
+    finds: &[
+        "G1a",
+        "torn-transaction",
+        "early-read",
+        "precommitted-read",
+        "hanging-transaction",
+        "lost-write",
+        "lost-tail",
+        "duplicate",
+        "inconsistent-offsets",
+        "G1c",
+        "nonmonotonic-poll",
+        "poll-skip",
+        "int-nonmonotonic-poll",
+        "int-poll-skip",
+        "resurrected-write",
+        "truncated-log",
+        "offset-regression",
+        "corrupt-record",
+        "zombie-write",
+    ],
+    needs: "transactions (KIP-98)",
+    coverage_min: &[
+        ("ok txn", 50),
+        ("fail txn", 5),
+        ("ok peek", 1),
+        ("ok list-offsets", 1),
+        ("info crash", 1),
+    ],
+};
+
+/// Runs all threads until their time is over or `stop` is cancelled.
+pub(super) async fn main_phase(
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> Result<(), SessionError> {
+    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
+    let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
+    let topic = shared.plan.topic.clone();
+    threads(&shared, &stop, |thread, stop| {
+        let (shared, topic) = (shared.clone(), topic.clone());
+        async move {
+            if thread < workers {
+                work(shared, thread, deadline, stop).await
+            } else {
+                let role = transactional::reader(&shared.plan, &topic);
+                observers::run_thread(shared, thread, role, deadline, stop).await
+            }
+        }
+    })
+    .await
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    thread: u32,
+    deadline: Instant,
+    stop: CancellationToken,
+) -> Result<(), SessionError> {
+    let topic = &shared.plan.topic;
+    let id = format!("{}-{thread}", topic.topic);
+    let role = transactional::writer(&shared.plan, topic, &id, &id);
+    let mut stream = Stream::new(&shared.plan, thread);
+    let mut session = Session::with(shared.clone(), thread, role)?;
+    let mut due = Instant::now();
+    loop {
+        let gap = stream.gap();
+        if !wait_for(&mut due, gap, deadline, &stop).await {
+            break;
+        }
+        match stream.mixed(&topic.topic) {
+            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
+            Planned::Crash => session.crash().await?,
+            Planned::Txn(request) => {
+                if session.init_transactions().await? {
+                    session.transaction(&request).await?;
+                }
+            }
+        }
+    }
+    session.close().await;
+    Ok(())
+}
