@@ -1,5 +1,6 @@
 //! Executes one plan.
 
+use crate::calibrate::{Calibration, Calibrations, power};
 use crate::drivers;
 use crate::failover;
 use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
@@ -163,13 +164,14 @@ pub async fn run(
     }
     recorder.sync()?;
     let recorded_ms = origin.elapsed().as_millis();
-    finish(plan, dir, cut, options.clone(), recorded_ms, say).await
+    let calibration = Calibrations::of(store).latest();
+    finish(plan, dir, (cut, calibration), options.clone(), recorded_ms, say).await
 }
 
 async fn finish(
     plan: &RunPlan,
     dir: RunDir,
-    cut: Option<Cut>,
+    (cut, calibration): (Option<Cut>, Option<Calibration>),
     options: Options,
     recorded_ms: u128,
     say: &dyn Say,
@@ -187,6 +189,8 @@ async fn finish(
     if let Some(cut) = &cut {
         report = with_reason(report, cut.code(), &cut.to_string());
     }
+    report.calibration =
+        calibration.map(|known| power(&known, &plan.worker, Some(&report.coverage)));
     dir.write_report(&report)?;
     match cut {
         None => dir.mark_complete(Utc::now())?,

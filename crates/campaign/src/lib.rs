@@ -8,6 +8,7 @@
 //! Whatever fails on the way, the cluster is shut down, the history that is on disk is checked, and the run directory
 //! says what happened.
 
+pub mod calibrate;
 mod drivers;
 mod execute;
 mod executor;

@@ -85,7 +85,7 @@ mod words;
 pub use anomalies::{GlossaryEntry, glossary};
 pub use check::{check, check_within};
 pub use options::{Budgets, Contract, Model, Options};
-pub use report::{Judgement, ReasonDetail, Report, Verdict};
+pub use report::{Calibrated, Judgement, ReasonDetail, Report, Verdict};
 pub use rules::{Rules, UnknownAnomaly};
 pub use shrink::{Progress, ShrinkError, Shrunk, shrink};
 pub use stream::{Live, LiveOptions, LiveViolation, Status, Stream};

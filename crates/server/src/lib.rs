@@ -288,6 +288,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::campaigns::pause))
         .routes(routes!(routes::campaigns::resume))
         .routes(routes!(routes::campaigns::cancel))
+        .routes(routes!(routes::calibrations::list))
+        .routes(routes!(routes::calibrations::show))
         .routes(routes!(routes::plans::schema))
         .routes(routes!(routes::plans::named))
         .routes(routes!(routes::plans::validate))

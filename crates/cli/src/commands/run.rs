@@ -148,8 +148,8 @@ pub(crate) fn property(text: &str) -> Result<(String, String), String> {
 }
 
 /// Tells people on stderr what goes on.
-struct Stderr {
-    quiet: bool,
+pub(super) struct Stderr {
+    pub(super) quiet: bool,
 }
 
 impl Say for Stderr {
