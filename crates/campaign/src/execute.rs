@@ -1,11 +1,13 @@
 //! Executes one plan.
 
+use crate::calibrate::{Calibration, Calibrations, power};
 use crate::drivers;
 use crate::failover;
 use crate::first_screen::{LONG_HISTORY_BYTES, keep_first_screen};
 use crate::forming;
 use crate::judge::{JudgeError, judge_file, with_reason};
 use crate::plan::{RunPlan, Scenario};
+use crate::watch::{self, First};
 use chrono::{SecondsFormat, Utc};
 use perjury_checker::{Options, Report};
 use perjury_cluster::doctor::Severity;
@@ -149,7 +151,12 @@ pub async fn run(
     let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
     let cluster =
         Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
-    let cut = record(plan, &cluster, &recorder, stop, say).await.err();
+    let first = First { ends_the_run: plan.fail_fast, ..First::default() };
+    let history = dir.history_path();
+    let cut = tokio::select! {
+        outcome = record(plan, &cluster, &recorder, &first, stop, say) => outcome.err(),
+        () = watch::along(&history, options, &recorder, &first, say) => None,
+    };
     say.say("ending the cluster");
     cluster.shutdown().await;
     if let Some(cut) = &cut {
@@ -157,13 +164,14 @@ pub async fn run(
     }
     recorder.sync()?;
     let recorded_ms = origin.elapsed().as_millis();
-    finish(plan, dir, cut, options.clone(), recorded_ms, say).await
+    let calibration = Calibrations::of(store).latest();
+    finish(plan, dir, (cut, calibration), options.clone(), recorded_ms, say).await
 }
 
 async fn finish(
     plan: &RunPlan,
     dir: RunDir,
-    cut: Option<Cut>,
+    (cut, calibration): (Option<Cut>, Option<Calibration>),
     options: Options,
     recorded_ms: u128,
     say: &dyn Say,
@@ -181,6 +189,8 @@ async fn finish(
     if let Some(cut) = &cut {
         report = with_reason(report, cut.code(), &cut.to_string());
     }
+    report.calibration =
+        calibration.map(|known| power(&known, &plan.worker, Some(&report.coverage)));
     dir.write_report(&report)?;
     match cut {
         None => dir.mark_complete(Utc::now())?,
@@ -251,6 +261,7 @@ async fn record(
     plan: &RunPlan,
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -260,7 +271,7 @@ async fn record(
         let (recorder, current) = (recorder.clone(), current.clone());
         tokio::spawn(async move { observe::record(&recorder, &current, &mut events).await })
     };
-    let phases = phases(plan, cluster, recorder, &current, stop, say);
+    let phases = phases(plan, cluster, recorder, &current, first, stop, say);
     let outcome = tokio::select! {
         outcome = phases => outcome,
         () = flushing(recorder) => Ok(()),
@@ -287,6 +298,7 @@ async fn phases(
     cluster: &Arc<Cluster>,
     recorder: &Arc<Recorder>,
     current: &Arc<CurrentFault>,
+    first: &First,
     stop: &CancellationToken,
     say: &dyn Say,
 ) -> Result<(), Cut> {
@@ -312,10 +324,22 @@ async fn phases(
         progress: Arc::new(Progress::default()),
     });
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
-    match plan.scenario {
-        None => main_phase(cluster, &shared, current, stop, say).await?,
-        Some(Scenario::RaftFailover) => {
-            failover::run(cluster, &shared, current, stop, say).await?;
+    let early = stop.child_token();
+    let main = async {
+        match plan.scenario {
+            None => main_phase(cluster, &shared, current, &early, say).await,
+            Some(Scenario::RaftFailover) => {
+                failover::run(cluster, &shared, current, &early, say).await
+            }
+        }
+    };
+    tokio::pin!(main);
+    tokio::select! {
+        outcome = &mut main => outcome?,
+        () = first.ends() => {
+            say.say("the first violation ends clients and faults");
+            early.cancel();
+            main.await?;
         }
     }
     if stop.is_cancelled() {

@@ -8,15 +8,18 @@
 //! Whatever fails on the way, the cluster is shut down, the history that is on disk is checked, and the run directory
 //! says what happened.
 
+pub mod calibrate;
 mod drivers;
 mod execute;
 mod executor;
 mod failover;
 mod first_screen;
+mod follow;
 mod forming;
 mod judge;
 mod matrix;
 mod named;
+mod named_runs;
 mod pace;
 mod plan;
 mod preflight;
@@ -24,11 +27,14 @@ mod queue;
 mod salvage;
 mod settings;
 mod shelf;
+mod watch;
+mod windows;
 
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
 pub use executor::{Executor, ProcessExecutor};
 pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
+pub use follow::Follower;
 pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
@@ -36,6 +42,7 @@ pub use matrix::{
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
+pub use named_runs::{NAMED_RUNS, NamedRun};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
@@ -45,3 +52,4 @@ pub use shelf::{
     Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
     ShelfError, UNFINISHED_MAX, Wanted,
 };
+pub use windows::{is_long, windows};

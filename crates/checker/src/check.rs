@@ -171,6 +171,7 @@ fn blank(history: &History, promises: &Promises) -> Report {
             rules,
         },
         confidence: None,
+        calibration: None,
         worst_realtime_lag: None,
         goals: Vec::new(),
     }
@@ -214,7 +215,9 @@ fn analyse(ctx: &Context<'_>, report: &mut Report, gate: &mut Gate) {
         .map(|a| a.count)
         .sum();
     let (counts, kills) = (&report.counts, gate.coverage.leader_kills);
-    report.confidence = confidence::state(counts.acknowledged, counts.unseen, kills, lost);
+    let clusters = confidence::clusters(ctx);
+    report.confidence =
+        confidence::state(counts.acknowledged, counts.unseen, kills, lost, &clusters);
 }
 
 /// Values must be unique for a key: what several operations sent proves nothing about the cluster.

@@ -306,12 +306,38 @@ pub struct Confidence {
     pub leader_kills: u64,
     /// Acknowledged values that were lost.
     pub lost: u64,
-    /// Upper bound of the chance to lose a write at 95 % confidence, if none was lost.
+    /// Witnessed faults to which acknowledged writes belong: each write to the first that ended after it.
+    #[serde(default)]
+    pub faults: u64,
+    /// How many of them lost any.
+    #[serde(default)]
+    pub faults_that_lost: u64,
+    /// The interval of the chance that an acknowledged write is lost, 0 to 1, at 95 % with faults as trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_lost: Option<[f64; 2]>,
+    /// Upper bound of the chance to lose a write at 95 % confidence, if none was lost and writes were independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_write: Option<f64>,
     /// Upper bound of the chance that a leader kill loses writes at 95 % confidence, if none was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_kill: Option<f64>,
+    /// The same in one sentence.
+    pub statement: String,
+}
+
+/// What calibration runs with known bugs say of a run's plan. A checker of histories knows nothing of it: whoever has a
+/// calibration adds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibrated {
+    /// The calibration.
+    pub calibration: String,
+    /// How many classes of bugs are known.
+    pub known: u64,
+    /// How many of them a run of this plan finds with a probability of at least 0.95.
+    pub sure: u64,
+    /// The probability for each class that the plan can find at all, 0 to 1, from the lower end of the measured recall's
+    /// interval and with faults as trials.
+    pub chances: BTreeMap<String, f64>,
     /// The same in one sentence.
     pub statement: String,
 }
@@ -382,6 +408,9 @@ pub struct Report {
     pub contract: ContractReport,
     /// What the run's size proves; absent when nothing was acknowledged.
     pub confidence: Option<Confidence>,
+    /// What calibration runs say of the plan; absent where there is no calibration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrated>,
     /// The longest lag of a consumer; absent when it cannot be told.
     pub worst_realtime_lag: Option<RealtimeLag>,
     /// The goals of the named plan that was run, with what was measured. They do not count for the verdict.

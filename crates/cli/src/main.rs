@@ -34,6 +34,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure how many known bugs the runs find, and how often they accuse a correct cluster.
+    Calibrate(commands::calibrate::Args),
     /// Form a cluster, break it while clients write and read, and judge what it promised.
     Run(Box<commands::run::Args>),
     /// List the workloads: what their clients do, need, and can find.
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
     };
     start_logs(&args);
     let result = match args.command {
+        Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, args.quiet),
         Command::Run(run) => commands::run::run(*run, args.quiet),
         Command::Workloads(workloads) => commands::workloads::run(&workloads),
         Command::Check(check) => commands::check::run(&check, args.quiet),

@@ -101,6 +101,30 @@ fn forget_unsynced_is_caught() {
 }
 
 #[test]
+fn the_first_violation_ends_a_run_that_fails_fast() {
+    let _turn = turn();
+    let store = tempfile::tempdir().unwrap();
+    let bug = ["--bug", "duplicate-on-retry", "--fail-fast", "--time-limit", "60s", "--seed", "5"];
+    let ran = run(store.path(), &with(&bug));
+    assert_eq!(ran.code, 1, "{}", ran.said);
+    assert!(ran.said.contains("found   duplicate: "), "{}", ran.said);
+    let history = std::fs::read_to_string(latest(store.path()).join("history.jsonl")).unwrap();
+    let events = history.lines().skip(1).map(|l| serde_json::from_str(l).unwrap());
+    let events: Vec<serde_json::Value> = events.collect();
+    let ended = events.iter().find(|e| e["f"] == "fail-fast").unwrap();
+    assert_eq!(ended["value"]["anomaly"], "duplicate");
+    let recovery = events.iter().find(|e| e["value"]["phase"] == "recovery").unwrap();
+    assert!(
+        recovery["time"].as_i64().unwrap() < 60_000_000_000,
+        "clients did not go on to the end"
+    );
+    assert_eq!(
+        ran.report["coverage"]["final_read"], "completed",
+        "what was promised was read back"
+    );
+}
+
+#[test]
 fn faults_that_do_nothing_give_unknown() {
     let _turn = turn();
     for nemesis in ["noop", "none"] {

@@ -42,7 +42,7 @@ fn is_page(path: &str) -> bool {
     matches!(
         parts.as_slice(),
         [""] | ["index.html"]
-            | ["runs" | "compare" | "campaigns" | "glossary" | "login"]
+            | ["runs" | "compare" | "campaigns" | "calibration" | "glossary" | "login"]
             | ["campaigns", _]
             | ["runs", _, _]
     )

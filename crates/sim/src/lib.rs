@@ -21,4 +21,4 @@
 pub mod general;
 pub mod kafka;
 
-pub use kafka::{Defect, Injection, KeyNames, Mix, Options, Truth, generate};
+pub use kafka::{Defect, Injection, KeyNames, Loss, Mix, Options, Truth, generate};

@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: throughput and peak memory of reading and checking, by size and form of the history; and how long
-//! the list of runs takes.
+//! `cargo xtask bench`: throughput and peak memory of reading and checking, by size and form of the history; how long
+//! the list of runs takes; what recording costs; whether memory grows.
 
 use crate::process::{cargo, command, run as step};
+use crate::soak;
 use anyhow::Result;
 
 /// What is measured.
@@ -16,23 +17,36 @@ pub(crate) struct Args {
     /// Instead: how long the list of runs takes over a store of so many.
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "10000", conflicts_with_all = ["sizes", "quick"])]
     index: Option<u64>,
+    /// Instead: what recording costs, in sends a second against librdkafka alone, on this cluster.
+    #[arg(long, value_name = "CLUSTER", num_args = 0..=1, default_missing_value = "testbed", conflicts_with_all = ["sizes", "quick", "index"])]
+    recorder: Option<String>,
+    /// Instead: whether the memory of a run grows over so many minutes.
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "10", value_parser = clap::value_parser!(u32).range(2..), conflicts_with_all = ["sizes", "quick", "index", "recorder"])]
+    soak: Option<u32>,
 }
 
 /// Builds the benchmark with optimisations and prints its table.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(runs) = args.index {
-        return measure("perjury-server", "list", &[runs]);
+        return measure("perjury-server", "list", &[runs.to_string()]);
+    }
+    if let Some(cluster) = &args.recorder {
+        return measure("perjury", "recorder", &[cluster.clone()]);
+    }
+    if let Some(minutes) = args.soak {
+        return soak::run(minutes);
     }
     let sizes = match (args.quick, args.sizes.as_slice()) {
         (true, _) => vec![10_000, 100_000],
         (false, []) => vec![10_000, 100_000, 1_000_000, 10_000_000],
         (false, sizes) => sizes.to_vec(),
     };
+    let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
     measure("perjury-checker", "scale", &sizes)
 }
 
-fn measure(package: &str, name: &str, numbers: &[u64]) -> Result<()> {
+fn measure(package: &str, name: &str, args: &[String]) -> Result<()> {
     let mut bench =
         command(&cargo(), &["bench", "--quiet", "--package", package, "--bench", name, "--"]);
-    step(bench.args(numbers.iter().map(u64::to_string)))
+    step(bench.args(args))
 }

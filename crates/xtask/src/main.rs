@@ -12,6 +12,7 @@ mod demo;
 mod mutants;
 mod porcupine;
 mod process;
+mod soak;
 mod test;
 mod tidy;
 mod web;

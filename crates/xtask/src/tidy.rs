@@ -43,6 +43,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "perjury-secrets",
             "perjury-sim",
             "perjury-store",
+            "perjury-testbed",
             "perjury-view",
         ],
     ),

@@ -271,7 +271,12 @@ export interface Progress {
   faults: number;
   leaders: Record<string, number>;
   verdict: string;
-  violations: { anomaly: string; operation: number | null }[];
+  violations: { anomaly: string; operation: number | null; sentence?: string }[];
+  /** All of them; the list is short. */
+  violations_total: number;
+  acknowledged: number;
+  /** Acknowledged records that reads went past and nobody has read: what is left of them at the end is lost. */
+  passed_over: number;
   lines: string[];
 }
 

@@ -28,6 +28,9 @@ function progressOf(data: unknown): Progress | null {
     leaders: p.leaders ?? {},
     verdict: p.verdict ?? "unknown",
     violations: p.violations ?? [],
+    violations_total: p.violations_total ?? p.violations?.length ?? 0,
+    acknowledged: p.acknowledged ?? 0,
+    passed_over: p.passed_over ?? 0,
     lines: p.lines ?? [],
   };
 }
@@ -74,11 +77,11 @@ export function Live({ id, link = false, ended }: { id: string; link?: boolean; 
 }
 
 function Now({ now, rates, links }: { now: Progress; rates: { t: number; rate: number }[]; links: boolean }) {
-  const found = new Map<string, number[]>();
+  const found = new Map<string, { ops: number[]; sentence: string }>();
   for (const v of now.violations) {
-    const ops = found.get(v.anomaly) ?? [];
-    if (v.operation !== null) ops.push(v.operation);
-    found.set(v.anomaly, ops);
+    const kind = found.get(v.anomaly) ?? { ops: [], sentence: v.sentence ?? "" };
+    if (v.operation !== null) kind.ops.push(v.operation);
+    found.set(v.anomaly, kind);
   }
   return (
     <>
@@ -92,12 +95,17 @@ function Now({ now, rates, links }: { now: Progress; rates: { t: number; rate: n
           testid="live-operations"
         />
         <Item name="Faults" value={integer(now.faults)} note="injected so far" />
+        <Item
+          name="Acknowledged"
+          value={integer(now.acknowledged)}
+          note={`${integer(now.passed_over)} passed over by reads`}
+        />
         <div class="figure">
           <dt>Verdict so far</dt>
           <dd aria-live="polite">
             <VerdictBadge verdict={now.verdict} />
             <span class="figure-note">
-              {found.size === 0 ? "nothing prohibited was found yet" : plural(now.violations.length, "violation")}
+              {found.size === 0 ? "nothing prohibited was found yet" : plural(now.violations_total, "violation")}
             </span>
           </dd>
         </div>
@@ -106,7 +114,7 @@ function Now({ now, rates, links }: { now: Progress; rates: { t: number; rate: n
       {Object.keys(now.leaders).length > 0 && <Leaders leaders={now.leaders} />}
       {found.size > 0 && (
         <ul class="live-found">
-          {[...found].map(([anomaly, ops]) => (
+          {[...found].map(([anomaly, { ops, sentence }]) => (
             <li key={anomaly} class="lost">
               <span class="mono">✕ {anomaly}</span>{" "}
               {ops.slice(0, 6).map((op) =>
@@ -118,6 +126,7 @@ function Now({ now, rates, links }: { now: Progress; rates: { t: number; rate: n
                   </span>
                 ),
               )}
+              {sentence !== "" && <span class="live-sentence">{sentence}</span>}
             </li>
           ))}
         </ul>

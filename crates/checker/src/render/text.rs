@@ -151,4 +151,7 @@ fn figures(out: &mut String, report: &Report) {
     if let Some(confidence) = &report.confidence {
         line(out, &words::capital(&confidence.statement));
     }
+    if let Some(calibration) = &report.calibration {
+        line(out, &words::capital(&calibration.statement));
+    }
 }

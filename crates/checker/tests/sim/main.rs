@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the seeds of a run are printed")]
 
+mod coverage;
 mod forms;
 mod general;
 mod names;

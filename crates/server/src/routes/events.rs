@@ -55,8 +55,7 @@ struct Watched {
 
 impl Watched {
     /// Reads on and tells of it.
-    async fn progress(mut self, state: &AppState) -> (Watched, Option<Event>) {
-        let judgements = state.judgements.clone();
+    async fn progress(mut self) -> (Watched, Option<Event>) {
         let dir = self.dir.clone();
         let looked = tokio::task::spawn_blocking(move || {
             let looked = self.tail.look();
@@ -69,8 +68,7 @@ impl Watched {
             tracing::debug!(%error, run = %dir.id(), "the history cannot be followed");
             return (watched, None);
         }
-        let so_far = judgements.of(&watched.dir);
-        let told = watched.tail.progress(&watched.dir.id().to_string(), &so_far);
+        let told = watched.tail.progress(&watched.dir.id().to_string());
         (watched, Some(event("progress", &told)))
     }
 }
@@ -109,10 +107,9 @@ pub(crate) async fn of_run(
             let (store, dir) = (one.state.store.clone(), watched.dir.clone());
             let (told, over) =
                 tokio::task::spawn_blocking(move || state_of(&store, &dir)).await.ok()?;
-            let (watched, progress) = watched.progress(&one.state).await;
+            let (watched, progress) = watched.progress().await;
             one.pending.extend(progress);
             if over {
-                one.state.judgements.forget(&watched.dir.id().to_string());
                 one.pending.push_back(event("state", &told));
             } else {
                 one.watched = Some(watched);
@@ -197,12 +194,11 @@ impl Everything {
             let id = dir.id().to_string();
             let watched =
                 before.remove(&id).unwrap_or_else(|| Watched { tail: Tail::of(&dir), dir });
-            let (watched, told) = watched.progress(&self.state).await;
+            let (watched, told) = watched.progress().await;
             self.pending.extend(told);
             self.runs.insert(id, watched);
         }
-        for (id, over) in before {
-            self.state.judgements.forget(&id);
+        for over in before.into_values() {
             self.changed(Change::Run(over.dir.id().to_string())).await;
         }
     }

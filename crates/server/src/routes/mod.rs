@@ -1,5 +1,6 @@
 //! The handlers, one file a resource.
 
+pub(crate) mod calibrations;
 pub(crate) mod campaigns;
 pub(crate) mod docs;
 pub(crate) mod events;

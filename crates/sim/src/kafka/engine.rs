@@ -377,9 +377,10 @@ impl<'a> World<'a> {
             return;
         }
         let mut mops = std::mem::take(&mut self.clients[c].mops);
+        let is_ok = self.clients[c].outcome == Outcome::Ok;
         for mop in &mut mops {
             if let Planned::Send { log, value, offset } = mop {
-                *offset = Some(if aborted {
+                *offset = Some(if aborted || is_ok && self.loses_by_chance() {
                     self.logs[*log].append_hole()
                 } else {
                     self.append(*log, *value)

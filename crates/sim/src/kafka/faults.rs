@@ -26,7 +26,7 @@ pub(super) fn header(options: &Options) -> Header {
             replication_factor: Some(3),
             min_insync_replicas: Some(2),
             unclean_leader_election: Some(false),
-            fsync_before_ack: None,
+            ..Configuration::default()
         },
         cluster: json!({"driver": "sim", "nodes": [1, 2, 3], "bugs": bugs}),
         ..Header::default()
@@ -41,6 +41,8 @@ pub(super) struct Faults {
     next: usize,
     under_way: bool,
     epoch: u64,
+    /// Whether writes up to the end of the next fault may be lost; not drawn yet at its beginning.
+    loses: Option<bool>,
 }
 
 impl Faults {
@@ -49,7 +51,7 @@ impl Faults {
         let share = options.operations / (n + 1);
         // Long enough that a good share of the operations falls into them, short enough that they stay apart.
         let windows = (1..=n).map(|i| (i * share - share / 4, i * share + share / 4));
-        Faults { windows: windows.collect(), next: 0, under_way: false, epoch: 0 }
+        Faults { windows: windows.collect(), next: 0, under_way: false, epoch: 0, loses: None }
     }
 
     pub(super) fn under_way(&self) -> bool {
@@ -135,5 +137,19 @@ impl World<'_> {
         self.rec.observe(Process::Cluster, "node-up", json!({"node": node}));
         self.faults.under_way = false;
         self.faults.next += 1;
+        // What is written after the last fault shares that one's fate.
+        if self.faults.next < self.faults.windows.len() {
+            self.faults.loses = None;
+        }
+    }
+
+    /// Whether a write that takes effect now is lost by chance.
+    pub(super) fn loses_by_chance(&mut self) -> bool {
+        let Some(loss) = self.options.loss else { return false };
+        let loses = match self.faults.loses {
+            Some(loses) => loses,
+            None => *self.faults.loses.insert(self.rng.random_bool(loss.per_fault)),
+        };
+        loses && self.rng.random_bool(loss.per_write)
     }
 }

@@ -22,5 +22,5 @@ mod write;
 
 pub use defect::Defect;
 pub use engine::generate;
-pub use options::{KeyNames, Mix, Options};
+pub use options::{KeyNames, Loss, Mix, Options};
 pub use truth::{Injection, Truth};

@@ -36,6 +36,16 @@ pub struct Mix {
     pub txn: f64,
 }
 
+/// A cluster that loses acknowledged writes by chance. All writes up to the end of a fault, from the end of the one before,
+/// share the fate of that fault.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// The probability that a fault loses any, 0 to 1.
+    pub per_fault: f64,
+    /// The probability that such a fault loses a write, 0 to 1, each by itself.
+    pub per_write: f64,
+}
+
 /// What a simulated run shall look like. Rates are probabilities for each operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -85,6 +95,8 @@ pub struct Options {
     pub defects: Vec<Defect>,
     /// How often each of them is injected.
     pub injections: u32,
+    /// Losses by chance, beside the defects.
+    pub loss: Option<Loss>,
 }
 
 impl Options {
@@ -114,6 +126,7 @@ impl Options {
             rate: 1000.0,
             defects: Vec::new(),
             injections: 1,
+            loss: None,
         }
     }
 
