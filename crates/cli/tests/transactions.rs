@@ -13,18 +13,26 @@ fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
     LOAD.iter().chain(args).copied().collect()
 }
 
-/// A correct cluster keeps its promises while nodes are killed and paused.
+/// A correct cluster keeps its promises while nodes are killed and paused. A run in which a busy machine did too little to
+/// say so is made again with another seed.
 fn kept(workload: &str) {
     let _turn = turn();
-    let store = tempfile::tempdir().unwrap();
-    let faults = ["--nemesis", "kill,pause", "--nemesis-interval", "1s", "--fault-duration", "1s"];
-    let mut all = with(&["--workload", workload, "--time-limit", "8s", "--seed", "5"]);
-    all.extend(faults);
-    let ran = run(store.path(), &all);
-    assert_eq!(ran.violations(), Vec::<&str>::new(), "{}\n{:#}", ran.said, ran.report);
-    assert_eq!(ran.code, 0, "{}\n{:#}", ran.said, ran.report);
-    assert_eq!(ran.report["coverage"]["final_read"], "completed");
-    assert_eq!(processes_of(store.path()), Vec::<i32>::new(), "nothing is left running");
+    let faults = ["--nemesis", "kill,pause", "--nemesis-interval", "1500ms"];
+    let mut said = String::new();
+    for seed in ["5", "6", "7"] {
+        let store = tempfile::tempdir().unwrap();
+        let mut all = with(&["--workload", workload, "--time-limit", "9s", "--seed", seed]);
+        all.extend(faults.into_iter().chain(["--fault-duration", "1500ms"]));
+        let ran = run(store.path(), &all);
+        assert_eq!(ran.violations(), Vec::<&str>::new(), "{}\n{:#}", ran.said, ran.report);
+        assert_eq!(processes_of(store.path()), Vec::<i32>::new(), "nothing is left running");
+        if ran.code == 0 {
+            assert_eq!(ran.report["coverage"]["final_read"], "completed");
+            return;
+        }
+        said = format!("exit {}, {:?}\n{}", ran.code, ran.reasons(), ran.said);
+    }
+    panic!("{workload} never came to a verdict: {said}");
 }
 
 /// A cluster with this bug is caught breaking this promise, by one of a few seeds.
