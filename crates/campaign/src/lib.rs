@@ -21,6 +21,7 @@ mod pace;
 mod plan;
 mod preflight;
 mod queue;
+mod retention;
 mod salvage;
 mod settings;
 mod shelf;
@@ -33,13 +34,14 @@ pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_scree
 pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
-    CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
+    CampaignPlan, Earlier, Keep, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
+pub use retention::{expired, policy, prune};
 pub use salvage::{Ending, SalvageError, salvage};
 pub use settings::{Clients, Settings, Span};
 pub use shelf::{
