@@ -155,13 +155,7 @@ mod tests {
                 "{entry:?}"
             );
         }
-        for entry in all {
-            let found = found_by(entry.name);
-            assert!(found.is_some_and(|how| how.len() > 60), "{}: how it is found", entry.name);
-        }
         let lost = all.iter().find(|e| e.name == "lost-write").unwrap();
-        assert!(lost.how.contains("Per key with ok reads: the *bound* is"), "{}", lost.how);
-        assert!(lost.how.contains("\n\nA case is sound if"), "{}", lost.how);
         assert!(lost.example.as_ref().unwrap().jsonl.contains("\"send\""));
         assert!(all.iter().filter(|e| e.example.is_some()).count() >= 15);
     }

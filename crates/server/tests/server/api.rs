@@ -248,11 +248,27 @@ async fn a_history_that_is_none_says_where_and_why() {
 }
 
 #[tokio::test]
+async fn the_glossary_says_how_each_anomaly_is_found() {
+    let glossary = Served::new().ok("/api/v1/glossary").await;
+    let how = |e: &Value| e["how"].as_str().unwrap_or_default().to_owned();
+    for entry in glossary["anomalies"].as_array().unwrap() {
+        let paragraphs: Vec<String> = how(entry).split("\n\n").map(str::to_owned).collect();
+        assert!(paragraphs[0].len() > 60 && !paragraphs[0].starts_with('`'), "{entry}");
+    }
+    let all = glossary["anomalies"].as_array().unwrap();
+    let lost = how(all.iter().find(|e| e["name"] == "lost-write").unwrap());
+    assert!(lost.starts_with("Per key with ok reads: the *bound* is"), "{lost}");
+    assert!(lost.contains("\n\nA case is sound if"), "{lost}");
+    let circle = how(all.iter().find(|e| e["name"] == "G1c").unwrap());
+    assert!(circle.contains("close a circle"), "{circle}");
+}
+
+#[tokio::test]
 async fn retention_says_what_would_go_and_takes_it_only_when_asked() {
-    let served = Served::with_rules(Retention { days: Some(0), newest: None });
+    let served = Served::with_rules(Retention { days: None, newest: Some(0) });
     let clean = "clean/20261121T000000.000Z";
     let outlook = served.ok("/api/v1/retention").await;
-    assert_eq!((&outlook["active"], &outlook["rules"]), (&json!(true), &json!({"days": 0})));
+    assert_eq!((&outlook["active"], &outlook["rules"]), (&json!(true), &json!({"newest": 0})));
     assert_eq!(outlook["would_go"], json!([clean]), "the others broke a promise or are unreadable");
     let ask = async |method: &str, uri: &str| {
         let request = Request::builder().method(method).uri(uri);
