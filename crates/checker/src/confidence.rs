@@ -54,9 +54,9 @@ pub(crate) fn clusters(ctx: &Context<'_>) -> Vec<Cluster> {
             }
         }
     }
-    let tails = anomalies::lost_tails(ctx).into_iter().filter_map(|(id, slot, ..)| {
-        ctx.index.key(id).writer(slot)
-    });
+    let tails = anomalies::lost_tails(ctx)
+        .into_iter()
+        .filter_map(|(id, slot, ..)| ctx.index.key(id).writer(slot));
     for row in ctx.lost().iter().map(|lost| lost.writer).chain(tails) {
         if let Some(at) = of_row(row) {
             all[at].lost += 1;
@@ -179,9 +179,7 @@ mod tests {
     #[test]
     fn many_writes_of_few_faults_prove_no_more_than_the_faults() {
         let cluster = |acknowledged, lost| Cluster { acknowledged, lost };
-        let close = |a: [f64; 2], b: [f64; 2]| {
-            a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3)
-        };
+        let close = |a: [f64; 2], b: [f64; 2]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
         // Clopper and Pearson: 0 of 5, 5 of 5 and 1 of 10.
         let none = share_lost(&[cluster(10_000, 0); 5]).unwrap();
         assert!(close(none, [0.0, 0.5218]), "{none:?}");

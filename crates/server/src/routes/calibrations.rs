@@ -44,9 +44,11 @@ pub(crate) async fn show(
     let found = tokio::task::spawn_blocking(move || {
         let calibrations = Calibrations::of(&store);
         match &*id {
-            "latest" => calibrations.list().into_iter().next().ok_or_else(|| {
-                CalibrationError::NoSuchCalibration("in this store".into())
-            }),
+            "latest" => calibrations
+                .list()
+                .into_iter()
+                .next()
+                .ok_or_else(|| CalibrationError::NoSuchCalibration("in this store".into())),
             id => calibrations.load(id),
         }
     });

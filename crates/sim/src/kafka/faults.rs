@@ -51,13 +51,7 @@ impl Faults {
         let share = options.operations / (n + 1);
         // Long enough that a good share of the operations falls into them, short enough that they stay apart.
         let windows = (1..=n).map(|i| (i * share - share / 4, i * share + share / 4));
-        Faults {
-            windows: windows.collect(),
-            next: 0,
-            under_way: false,
-            epoch: 0,
-            loses: None,
-        }
+        Faults { windows: windows.collect(), next: 0, under_way: false, epoch: 0, loses: None }
     }
 
     pub(super) fn under_way(&self) -> bool {
