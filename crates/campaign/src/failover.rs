@@ -33,6 +33,8 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 const SEND_LIMIT: Duration = Duration::from_secs(120);
 /// How often the Raft leader is moved away from the partition's leader before it is left where it is.
 const MOVES_MAX: u32 = 3;
+/// How long the partition may have no leader that anybody sees.
+const LEADER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a paused Raft leader stays paused: longer than the others wait for it.
 const MOVE_MS: u64 = 5_000;
 
@@ -85,6 +87,7 @@ fn once(shared: &Shared, fault: u32, f: FaultKind, duration_ms: u64) -> Shared {
         target: Target::Leader,
         partition: 0,
         pick: 0,
+        with: std::collections::BTreeMap::new(),
     }];
     Shared {
         plan,
@@ -99,6 +102,22 @@ fn leader_of(cluster: &Cluster, shared: &Shared) -> Option<NodeId> {
     cluster.resolve(&role).ok()?.first().copied()
 }
 
+/// The leader of the partition, once it has been seen: right after the topic is made nobody may have looked yet.
+async fn known_leader(
+    cluster: &Cluster,
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> Option<NodeId> {
+    let began = Instant::now();
+    loop {
+        let leader = leader_of(cluster, shared);
+        if leader.is_some() || began.elapsed() >= LEADER_LIMIT || stop.is_cancelled() {
+            return leader;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Where the cluster tells who leads its Raft group: sees to it that the leader of the partition is another node, by
 /// pausing the node that is both until the others have elected another Raft leader. Gives the number of the next fault.
 async fn separate_roles(
@@ -110,7 +129,7 @@ async fn separate_roles(
 ) -> Result<u32, Cut> {
     for fault in 0..MOVES_MAX {
         let Some(raft) = cluster.driver().raft_leader().await else { return Ok(fault) };
-        let leader = leader_of(cluster, shared);
+        let leader = known_leader(cluster, shared, stop).await;
         say.say(&format!("node {raft} leads the Raft group"));
         let note = json!({ "node": raft, "partition_leader": leader });
         shared.recorder.record(Draft::note(Process::Cluster, "raft-leader", note))?;

@@ -1,6 +1,7 @@
 //! What the first screen of a report page shows of a long history, kept beside it: the timeline and the operations that
 //! the report names. With it the page opens without reading the history.
 
+use crate::windows::windows;
 use perjury_checker::Report;
 use perjury_history::History;
 use perjury_store::RunDir;
@@ -19,7 +20,8 @@ const POINTS: usize = 5000;
 const OPERATIONS_MAX: usize = 3000;
 const RECORDS_MAX: usize = 200;
 
-/// Keeps the first screen of a history that has at least so many bytes. What cannot be kept is only slower to see.
+/// Keeps the first screen of a history that has at least so many bytes, and the index from which its windows are read. What
+/// cannot be kept is only slower to see.
 pub fn keep_first_screen(dir: &RunDir, history: &History, report: &Report, bytes_min: u64) {
     let Ok(meta) = std::fs::metadata(dir.history_path()) else { return };
     if meta.len() < bytes_min {
@@ -27,6 +29,9 @@ pub fn keep_first_screen(dir: &RunDir, history: &History, report: &Report, bytes
     }
     if let Err(error) = dir.write_first_screen(&first_screen(history, report, meta.len())) {
         tracing::warn!(%error, run = %dir.id(), "the first screen of the report is not kept");
+    }
+    if let Err(error) = windows(dir) {
+        tracing::warn!(%error, run = %dir.id(), "the index of the history is not kept");
     }
 }
 
@@ -42,10 +47,11 @@ fn first_screen(history: &History, report: &Report, bytes: u64) -> Value {
         let op = Op::of(history, index);
         operations.entry(op.first()).or_insert_with(|| OperationView::of(history, op, RECORDS_MAX));
     }
+    let Ok(timeline) = timeline(history, None, None, POINTS);
     json!({
         "schema": FIRST_SCREEN_SCHEMA,
         "history_bytes": bytes,
-        "timeline": timeline(history, None, None, POINTS),
+        "timeline": timeline,
         "operations": operations.into_values().collect::<Vec<_>>(),
     })
 }

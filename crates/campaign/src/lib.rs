@@ -19,6 +19,7 @@ mod forming;
 mod judge;
 mod matrix;
 mod named;
+mod named_runs;
 mod pace;
 mod plan;
 mod preflight;
@@ -27,6 +28,7 @@ mod salvage;
 mod settings;
 mod shelf;
 mod watch;
+mod windows;
 
 pub use drivers::{driver, options};
 pub use execute::{CampaignError, Finished, Say, run};
@@ -40,6 +42,7 @@ pub use matrix::{
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
+pub use named_runs::{NAMED_RUNS, NamedRun};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
@@ -49,3 +52,4 @@ pub use shelf::{
     Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
     ShelfError, UNFINISHED_MAX, Wanted,
 };
+pub use windows::{is_long, windows};

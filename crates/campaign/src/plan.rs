@@ -1,7 +1,7 @@
 //! The plan of one run: the cluster, and everything that operations and faults follow from.
 
 use perjury_cluster::Placement;
-use perjury_worker::plan::{FaultKind, Target, WorkerPlan};
+use perjury_worker::plan::WorkerPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -151,41 +151,12 @@ pub struct RunPlan {
 
 /// The budgets that exist.
 const BUDGETS: [&str; 4] = ["gap_ms", "election_ms", "recovery_ms", "stuck_ms"];
-/// How long the plan `raft-failover` lets a cluster be without an acknowledged write, in milliseconds.
-const FAILOVER_GAP_MS: u64 = 10_000;
-/// How long it leaves the killed leader dead, in milliseconds: a cluster that waits for it exceeds the budget.
-const FAILOVER_DEAD_MS: u64 = 12_000;
-
-/// The named plans.
+/// Named plans whose steps wait for each other, so that no schedule can say them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// Form and measure; 100 messages, all read back; 1,000 messages with a leader kill in the middle.
     RaftFailover,
-}
-
-impl Scenario {
-    /// The plan of this name, if there is one.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        (name == "raft-failover").then_some(Self::RaftFailover)
-    }
-
-    /// A plan whose steps are this scenario's: one partition, no schedule of faults.
-    #[must_use]
-    pub fn settle(self, mut plan: RunPlan) -> RunPlan {
-        plan.scenario = Some(self);
-        plan.name = format!("{}-raft-failover", plan.cluster.driver);
-        let worker = &mut plan.worker;
-        worker.topic.partitions = 1;
-        worker.concurrency = 1;
-        worker.schedule.clear();
-        worker.nemesis.retain(|fault| *fault == FaultKind::Kill);
-        worker.targets = vec![Target::Leader];
-        worker.fault_duration_ms = worker.fault_duration_ms.max(FAILOVER_DEAD_MS);
-        plan.budgets.entry("gap_ms".to_owned()).or_insert(FAILOVER_GAP_MS);
-        plan
-    }
 }
 
 impl RunPlan {

@@ -2,15 +2,12 @@
 
 use crate::plan::RunPlan;
 use perjury_cluster::privileges::privileges;
-use perjury_cluster::{Driver, FaultKind, Placement};
+use perjury_cluster::{Driver, Placement};
 
 /// Why faults of the plan cannot be injected: by this driver, or on this machine. Tries what the
 /// plan's placement needs, which takes about half a second where it needs anything.
 pub(crate) fn refused_faults(plan: &RunPlan, driver: &dyn Driver) -> Vec<String> {
-    let mut asked: Vec<FaultKind> =
-        plan.worker.nemesis.iter().filter_map(|fault| fault.kind()).collect();
-    asked.sort_unstable();
-    asked.dedup();
+    let asked = plan.worker.fault_kinds();
     let machine =
         if plan.cluster.placement == Placement::default() { Vec::new() } else { privileges() };
     let mut refused = Vec::new();

@@ -1,7 +1,9 @@
 //! What a plan file says of a run, in the words of `perjury run`, and the resolved plan that follows from it.
 
+use crate::named_runs::NamedRun;
 use crate::pace::{Pace, placement};
 use crate::plan::{ClusterPlan, RunPlan};
+use perjury_worker::script;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -124,6 +126,11 @@ pub struct Settings {
     pub send_timeout: Option<Span>,
     /// librdkafka properties. Secrets do not belong here.
     pub properties: Option<BTreeMap<String, String>>,
+    /// Faults at given times, which may overlap, instead of `nemesis` and `target`: each a sentence such as
+    /// `"pause followers at 5s for 2s"`.
+    pub schedule: Option<Vec<String>>,
+    /// A run that has a name, such as `acks1-lost-leader`: it decides promises and faults.
+    pub named_plan: Option<String>,
     /// Any other field of a run's `plan.json`, in its shape.
     pub plan: Option<Map<String, Value>>,
 }
@@ -149,11 +156,27 @@ impl Settings {
         merge(&mut plan, Value::Object(extra.clone()));
         let mut resolved: RunPlan =
             serde_json::from_value(plan).map_err(|e| format!("the settings make no plan: {e}"))?;
+        if let Some(sentences) = &self.schedule {
+            if self.nemesis.is_some() || self.target.is_some() {
+                return Err("schedule stands in the place of nemesis and target".to_owned());
+            }
+            resolved.worker.follow(script::parse(sentences)?);
+        }
+        if let Some(named) = &self.named_plan {
+            let run = NamedRun::named(named).ok_or_else(|| {
+                format!("there is no run {named:?}; the runs are: {}", NamedRun::names())
+            })?;
+            let given = as_map(self);
+            let kept = name.to_owned();
+            resolved = run.settle(resolved, &|option| given.contains_key(option))?;
+            resolved.name = kept;
+        }
         if extra.get("cluster").is_none_or(|cluster| cluster.get("placement").is_none()) {
             resolved.cluster.placement =
                 placement(&resolved.cluster.driver, &resolved.worker.nemesis);
         }
-        if !extra.contains_key("schedule") {
+        let by_hand = self.schedule.is_some() || self.named_plan.is_some();
+        if !by_hand && !extra.contains_key("schedule") {
             resolved.worker.schedule_faults();
         }
         merge_maps(&mut extra, self.of_driver());
@@ -309,6 +332,20 @@ mod tests {
         assert!(wrong("plan = { topic = { colour = 1 } }").contains("topic.colour"));
         assert!(wrong("min_insync_replicas = 9").contains("min.insync.replicas"));
         assert!(toml::from_str::<Settings>("speed = 1").is_err());
+    }
+
+    #[test]
+    fn schedules_and_named_runs_stand_in_the_place_of_the_nemesis() {
+        let plan = settings("schedule = [\"pause followers at 5s for 2s\", \"kill at 6s for 9s\"]");
+        let worker = plan.resolve("a", 1).unwrap().worker;
+        assert_eq!((worker.schedule.len(), worker.nemesis.len()), (2, 2));
+        let plan = settings("named_plan = \"power-loss\"").resolve("a", 1).unwrap();
+        assert_eq!((plan.name.as_str(), plan.worker.schedule.len()), ("a", 1));
+        let wrong = |text: &str| settings(text).resolve("a", 1).unwrap_err();
+        assert!(wrong("schedule = [\"kill\"]").contains("pause followers at 5s"));
+        assert!(wrong("schedule = []\nnemesis = [\"kill\"]").contains("nemesis"));
+        assert!(wrong("named_plan = \"x\"").contains("raft-failover"));
+        assert!(wrong("named_plan = \"power-loss\"\nacks = \"1\"").contains("acks"));
     }
 
     #[test]

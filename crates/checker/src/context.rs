@@ -6,6 +6,7 @@ use crate::faults::Surroundings;
 use crate::index::{Index, KeyIndex, Slot};
 use crate::observed::Observed;
 use crate::options::Options;
+use crate::removals::Removals;
 use crate::report::{Availability, Example};
 use crate::walk::Walk;
 use crate::words;
@@ -32,6 +33,7 @@ pub(crate) struct Context<'a> {
     lost: OnceLock<Vec<Lost>>,
     passed: OnceLock<Vec<Passed>>,
     observed: OnceLock<Observed>,
+    removals: OnceLock<Removals>,
 }
 
 impl<'a> Context<'a> {
@@ -60,6 +62,7 @@ impl<'a> Context<'a> {
             lost: OnceLock::new(),
             passed: OnceLock::new(),
             observed: OnceLock::new(),
+            removals: OnceLock::new(),
         }
     }
 
@@ -76,6 +79,11 @@ impl<'a> Context<'a> {
     /// What clients said of groups, transactional ids and ends of logs, read once.
     pub(crate) fn observed(&self) -> &Observed {
         self.observed.get_or_init(|| Observed::read(self.history))
+    }
+
+    /// What may be gone from logs because it was superseded or deleted, found once.
+    pub(crate) fn removals(&self) -> &Removals {
+        self.removals.get_or_init(|| Removals::find(self))
     }
 
     /// The topic-partition of this name, if anything was sent to it or polled from it.

@@ -12,7 +12,8 @@
 //! - *Isolation*: `G1a`, `precommitted-read`, `early-read`, and cycles among operations.
 //! - *Order*: `poll-skip`, `nonmonotonic-poll`, `nonmonotonic-send`, their `int-` forms, `realtime-order`.
 //! - *Groups and transactional ids*: `commit-regression`, `skipped-past-commit`, `redelivery-outside-window`,
-//!   `double-ownership`, `zombie-write`, `exactly-once-violation`; ends of logs: `offset-regression`.
+//!   `double-ownership`, `zombie-commit`, `zombie-write`, `exactly-once-violation`; ends of logs: `offset-regression`.
+//! - *What may go from a log*: `lost-last-value` (compaction), `deleted-record-read`.
 //! - *Progress*: `unseen`, `availability-gap`, `slow-election`, `never-recovered`, `stuck-client`,
 //!   `hanging-transaction`.
 //!
@@ -70,6 +71,7 @@ pub mod linear;
 pub(crate) mod observed;
 mod options;
 pub(crate) mod par;
+mod removals;
 pub mod render;
 pub mod report;
 mod rules;

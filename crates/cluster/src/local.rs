@@ -56,6 +56,8 @@ pub struct RunContext {
     pub milestones: Option<MilestoneReader>,
     /// Where the nodes live, which decides what can be done to them.
     pub placement: Placement,
+    /// Folders below a node's data whose log files a loss of power leaves as they are.
+    pub forced_logs: &'static [&'static str],
 }
 
 impl RunContext {
@@ -70,6 +72,7 @@ impl RunContext {
             stop_timeout: STOP_TIMEOUT,
             milestones: None,
             placement: Placement::default(),
+            forced_logs: &[],
         }
     }
 

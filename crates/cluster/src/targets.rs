@@ -31,6 +31,13 @@ pub enum Target {
         /// A number drawn by the caller.
         index: u64,
     },
+    /// Every follower of a topic-partition.
+    Followers {
+        /// Topic name.
+        topic: String,
+        /// Partition index.
+        partition: i32,
+    },
     /// The controller.
     Controller,
     /// A coordinator of groups or transactions: a leader of Kafka's own topics for them, the one at
@@ -84,7 +91,20 @@ impl Target {
         metadata: &ClusterMetadata,
         nodes: &[NodeId],
     ) -> Result<Vec<NodeId>, TargetError> {
+        let known = |chosen: Vec<NodeId>| match chosen.iter().find(|node| !nodes.contains(node)) {
+            Some(stranger) => Err(TargetError::UnknownNode(*stranger)),
+            None => Ok(chosen),
+        };
         let chosen = match self {
+            Self::Followers { topic, partition } => {
+                let followers = followers_of(metadata, topic, *partition)?;
+                let nobody = followers.is_empty();
+                return if nobody {
+                    Err(TargetError::Nobody("follower"))
+                } else {
+                    known(followers)
+                };
+            }
             Self::Leader { topic, partition } => leader_of(metadata, topic, *partition)?,
             Self::MostLeaderships => most_leaderships(metadata)?,
             Self::Follower { topic, partition, index } => {
@@ -101,11 +121,7 @@ impl Target {
             Self::All if nodes.is_empty() => return Err(TargetError::Nobody("there")),
             Self::All => return Ok(nodes.to_vec()),
         };
-        if nodes.contains(&chosen) {
-            Ok(vec![chosen])
-        } else {
-            Err(TargetError::UnknownNode(chosen))
-        }
+        known(vec![chosen])
     }
 }
 
@@ -212,6 +228,7 @@ mod tests {
             (Target::MostLeaderships, vec![1]),
             (Target::Follower { topic: topic(), partition: 1, index: 0 }, vec![1]),
             (Target::Follower { topic: topic(), partition: 1, index: 7 }, vec![2]),
+            (Target::Followers { topic: topic(), partition: 1 }, vec![1, 2]),
             (Target::Controller, vec![2]),
             (Target::All, vec![1, 2, 3]),
             (Target::Random { index: u64::MAX }, vec![1]),
@@ -231,6 +248,7 @@ mod tests {
             Target::Leader { topic: topic(), partition: 0 },
             Target::Leader { topic: topic(), partition: 1 },
             Target::Follower { topic: "other".into(), partition: 0, index: 0 },
+            Target::Followers { topic: "other".into(), partition: 0 },
             Target::MostLeaderships,
             Target::Node { node: NodeId(9) },
         ];

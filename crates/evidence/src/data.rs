@@ -96,7 +96,7 @@ fn sections(
 ) -> Result<Map<String, Value>, EvidenceError> {
     let encode = |what, value: serde_json::Result<Value>| value.map_err(EvidenceError::json(what));
     let report = encode("the report", serde_json::to_value(&prepared.report))?;
-    let timeline = timeline(&prepared.history, None, None, size.points);
+    let Ok(timeline) = timeline(&prepared.history, None, None, size.points);
     let origin = texts::origin(prepared);
     let mut data = Map::new();
     data.insert("schema".into(), SCHEMA.into());

@@ -111,4 +111,7 @@ pub struct Configuration {
     /// Whether the brokers fsync before they acknowledge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fsync_before_ack: Option<bool>,
+    /// Whether the topics are compacted: of each record key only the last value has to stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<bool>,
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use perjury_campaign::ShelfError;
 use perjury_evidence::EvidenceError;
 use perjury_store::{BadId, IndexError, StoreError};
+use perjury_view::paged::PagedError;
 use serde_json::json;
 use std::any::Any;
 
@@ -265,6 +266,12 @@ impl From<LoadError> for ApiError {
             ),
             LoadError::Broken(why) => ApiError::internal(why),
         }
+    }
+}
+
+impl From<PagedError> for ApiError {
+    fn from(e: PagedError) -> ApiError {
+        LoadError::from(e).into()
     }
 }
 

@@ -1,7 +1,9 @@
-//! Parsed histories, kept for the next request.
+//! Histories, kept for the next request: short ones parsed whole, of long ones an index and a few blocks.
 
+use perjury_campaign::{is_long, windows};
 use perjury_history::{History, jsonl};
 use perjury_store::{RunDir, RunId};
+use perjury_view::paged::{Paged, PagedError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufReader;
@@ -10,8 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::OnceCell;
 
-/// How many histories are kept. One of ten million operations takes more than a gigabyte.
+/// How many histories are kept, and of how many bytes together: parsed, one takes about as much memory as on disk.
 const KEPT_MAX: usize = 4;
+const KEPT_BYTES_MAX: u64 = 256 << 20;
+/// How many long histories are kept open. Each holds some megabytes.
+const OPEN_MAX: usize = 8;
 
 /// Larger buffers no longer make reading faster.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -33,32 +38,86 @@ pub(crate) enum LoadError {
 /// What a file was when it was read: a changed file is read again.
 type Stamp = (SystemTime, u64);
 
+type Cell<T> = Arc<OnceCell<Arc<T>>>;
+
 #[derive(Debug)]
-struct Slot {
+struct Slot<T> {
     id: RunId,
     stamp: Stamp,
-    cell: Arc<OnceCell<Arc<History>>>,
+    cell: Cell<T>,
+}
+
+/// What was asked for last.
+type Slots<T> = Mutex<VecDeque<Slot<T>>>;
+
+/// Where windows of a history come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Windows {
+    /// A history in memory.
+    Whole(Arc<History>),
+    /// One on disk.
+    Paged(Arc<Paged>),
 }
 
 /// The histories that were asked for last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Histories {
-    slots: Mutex<VecDeque<Slot>>,
+    whole: Slots<History>,
+    paged: Slots<Paged>,
     /// One history is parsed at a time: two large ones at once would double the peak.
     parsing: tokio::sync::Mutex<()>,
+    /// From how many bytes on a history is read a block at a time.
+    long_bytes: u64,
 }
 
 impl Histories {
-    /// The history of the run, parsed if it is not kept or if the file changed. Requests for the same file wait for one
-    /// parse.
-    pub(crate) async fn get(&self, run: &RunDir) -> Result<Arc<History>, LoadError> {
+    /// Histories of at least so many bytes are not taken into memory for a window.
+    pub(crate) fn new(long_bytes: u64) -> Histories {
+        Histories {
+            whole: Mutex::default(),
+            paged: Mutex::default(),
+            parsing: tokio::sync::Mutex::default(),
+            long_bytes,
+        }
+    }
+
+    /// Where windows of the run's history come from. The index of a long one is made at the first request; others wait for
+    /// it.
+    pub(crate) async fn windows(&self, run: &RunDir) -> Result<Windows, LoadError> {
+        let (path, stamp) = self.at(run)?;
+        drop(path);
+        if !is_long(run, self.long_bytes).map_err(|e| LoadError::Broken(e.to_string()))? {
+            return self.get(run).await.map(Windows::Whole);
+        }
+        let cell = cell(&self.paged, run.id(), stamp, |open| open.len() > OPEN_MAX);
+        let opened = cell.get_or_try_init(|| async {
+            let _turn = self.parsing.lock().await;
+            let run = run.clone();
+            let opened = tokio::task::spawn_blocking(move || windows(&run).map(Arc::new));
+            Ok(opened.await.map_err(|e| LoadError::Broken(format!("the index: {e}")))??)
+        });
+        opened.await.cloned().map(Windows::Paged)
+    }
+
+    fn at(&self, run: &RunDir) -> Result<(PathBuf, Stamp), LoadError> {
         let path = match run.file("history.jsonl") {
             Ok(Some(path)) => path,
             Ok(None) => return Err(LoadError::Missing),
             Err(e) => return Err(LoadError::Broken(e.to_string())),
         };
         let stamp = stamp(&path).map_err(|e| LoadError::Broken(e.to_string()))?;
-        let cell = self.cell(run.id(), stamp);
+        Ok((path, stamp))
+    }
+
+    /// The history of the run, parsed if it is not kept or if the file changed. Requests for the same file wait for one
+    /// parse.
+    pub(crate) async fn get(&self, run: &RunDir) -> Result<Arc<History>, LoadError> {
+        let (path, stamp) = self.at(run)?;
+        let too_many = |kept: &VecDeque<Slot<History>>| {
+            let bytes: u64 = kept.iter().map(|s| s.stamp.1).sum();
+            kept.len() > KEPT_MAX || bytes > KEPT_BYTES_MAX && kept.len() > 1
+        };
+        let cell = cell(&self.whole, run.id(), stamp, too_many);
         let parsed = cell.get_or_try_init(|| async {
             let _turn = self.parsing.lock().await;
             let id = run.id().to_string();
@@ -68,20 +127,37 @@ impl Histories {
         });
         parsed.await.cloned()
     }
+}
 
-    fn cell(&self, id: &RunId, stamp: Stamp) -> Arc<OnceCell<Arc<History>>> {
-        // What it guards is a cache: after a panic elsewhere it is still a valid one.
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = slots.iter().position(|s| s.id == *id).and_then(|at| slots.remove(at));
-        let slot = match found {
-            Some(slot) if slot.stamp == stamp => slot,
-            _ => Slot { id: id.clone(), stamp, cell: Arc::default() },
-        };
-        let cell = Arc::clone(&slot.cell);
-        slots.push_front(slot);
-        slots.truncate(KEPT_MAX);
-        cell
+impl From<PagedError> for LoadError {
+    fn from(error: PagedError) -> LoadError {
+        match error {
+            PagedError::History(error) => LoadError::Unreadable(error.to_string()),
+            other => LoadError::Broken(other.to_string()),
+        }
     }
+}
+
+/// The place of a run's history, new when the file changed; the oldest places go while there are too many.
+fn cell<T>(
+    slots: &Slots<T>,
+    id: &RunId,
+    stamp: Stamp,
+    too_many: impl Fn(&VecDeque<Slot<T>>) -> bool,
+) -> Cell<T> {
+    // What it guards is a cache: after a panic elsewhere it is still a valid one.
+    let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = slots.iter().position(|s| s.id == *id).and_then(|at| slots.remove(at));
+    let slot = match found {
+        Some(slot) if slot.stamp == stamp => slot,
+        _ => Slot { id: id.clone(), stamp, cell: Arc::default() },
+    };
+    let cell = Arc::clone(&slot.cell);
+    slots.push_front(slot);
+    while too_many(&slots) {
+        slots.pop_back();
+    }
+    cell
 }
 
 fn stamp(path: &std::path::Path) -> std::io::Result<Stamp> {

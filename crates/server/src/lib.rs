@@ -24,7 +24,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Extension, Router};
 use histories::Histories;
-use perjury_campaign::{Executor, Queue, Shelf, ShelfError, Until};
+use perjury_campaign::{Executor, LONG_HISTORY_BYTES, Queue, Shelf, ShelfError, Until};
 use perjury_checker::Options;
 use perjury_store::{Index, IndexError, Store, StoreError};
 use routes::docs::Description;
@@ -91,7 +91,7 @@ impl AppState {
         Ok(AppState {
             index: Arc::new(Index::open(Arc::clone(&store))?),
             queue: Arc::new(Queue::new(shelf, executor, Options::default())),
-            histories: Arc::new(Histories::default()),
+            histories: Arc::new(Histories::new(LONG_HISTORY_BYTES)),
             tokens: Arc::new(Tokens::open(store.root())?),
             signer: Signer::open(store.root())?,
             rates: Arc::default(),
@@ -118,6 +118,13 @@ impl AppState {
     #[must_use]
     pub fn beyond_loopback(mut self) -> AppState {
         self.is_local = false;
+        self
+    }
+
+    /// Histories of at least so many bytes are read a block at a time, and not taken into memory for a window.
+    #[must_use]
+    pub fn paged_from(mut self, bytes: u64) -> AppState {
+        self.histories = Arc::new(Histories::new(bytes));
         self
     }
 

@@ -73,6 +73,11 @@ impl RunDir {
         self.path.join("nodes")
     }
 
+    /// Where the index stands from which windows of a long history are read.
+    pub fn windows_path(&self) -> PathBuf {
+        self.path.join("windows.idx")
+    }
+
     fn status_path(&self) -> PathBuf {
         self.path.join("status.json")
     }

@@ -1,6 +1,7 @@
 //! Which operations a search wants.
 
-use crate::operation::{Op, rows};
+use crate::operation::Op;
+use crate::source::{Brief, Source};
 use perjury_history::{History, KeyId, Kind, MopRef, Process, Scalar, ValueId};
 
 /// Whose operations.
@@ -61,97 +62,119 @@ pub struct Found {
 }
 
 /// The first `limit` operations from index `from` that match, and how many match in all.
-pub fn search(history: &History, filter: &Filter, from: usize, limit: usize) -> Found {
-    let matcher = Matcher::new(history, filter);
+///
+/// # Errors
+/// Whatever keeps the source from being read.
+pub fn search<S: Source>(
+    source: &S,
+    filter: &Filter,
+    from: usize,
+    limit: usize,
+) -> Result<Found, S::Error> {
+    let touch = filter.touch();
+    let mut touches = touch.as_ref().map(|t| source.seeker(t)).transpose()?;
+    let error = filter.error.as_deref().map(str::to_ascii_lowercase);
     let mut found = Found { operations: Vec::new(), total: 0, before: 0, next: None };
-    for (op, process) in rows(history) {
-        if !matcher.matches(op, process) {
-            continue;
+    source.visit(filter.since, filter.until, &mut |brief| {
+        let failed = || source.error_code(brief).unwrap_or_default().to_ascii_lowercase();
+        let matches = filter.suits(brief)
+            && filter.f.as_deref().is_none_or(|f| source.f_name(brief.f) == f)
+            && error
+                .as_deref()
+                .is_none_or(|e| source.error_code(brief).is_some() && failed().contains(e));
+        if !matches {
+            return Ok(());
         }
-        found.total += 1;
+        if let Some(touches) = &mut touches
+            && !touches(brief)?
+        {
+            return Ok(());
+        }
+        found.add(brief.op, from, limit);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+impl Found {
+    fn add(&mut self, op: Op, from: usize, limit: usize) {
+        self.total += 1;
         if op.first() < from {
-            found.before += 1;
-        } else if found.operations.len() < limit {
-            found.operations.push(op);
-        } else if found.next.is_none() {
-            found.next = Some(op.first());
+            self.before += 1;
+        } else if self.operations.len() < limit {
+            self.operations.push(op);
+        } else if self.next.is_none() {
+            self.next = Some(op.first());
         }
     }
-    found
 }
 
-struct Matcher<'a> {
-    history: &'a History,
-    filter: &'a Filter,
-    /// The numbers of the wanted key; several when an integer and a text look the same.
-    keys: Vec<KeyId>,
-    /// Its looks, for payloads that are not micro-operations.
-    scalars: Vec<Scalar>,
-    value: Option<Scalar>,
-}
-
-impl<'a> Matcher<'a> {
-    fn new(history: &'a History, filter: &'a Filter) -> Matcher<'a> {
-        let scalars = filter.key.as_deref().map(looks).unwrap_or_default();
-        let keys = scalars.iter().filter_map(|s| history.key_id(s)).collect();
-        let value = filter.value.as_deref().and_then(|v| looks(v).into_iter().next());
-        Matcher { history, filter, keys, scalars, value }
-    }
-
-    fn matches(&self, op: Op, process: Option<Process>) -> bool {
-        let (h, filter) = (self.history, self.filter);
-        let who = match filter.who {
+impl Filter {
+    /// What can be said without the operation's records.
+    fn suits(&self, op: &Brief) -> bool {
+        let who = match self.who {
             Who::All => true,
-            Who::Clients => process.is_none_or(Process::is_client),
-            Who::One(one) => process == Some(one),
+            Who::Clients => op.is_client(),
+            Who::One(one) => op.process == Some(one),
         };
-        let start = op.start(h);
-        who && filter.f.as_deref().is_none_or(|f| h.f(op.first()).as_str() == f)
-            && filter.ended.is_none_or(|e| match e {
-                Ended::Open => op.complete.is_none(),
-                Ended::As(kind) => op.complete.is_some_and(|c| h.kind(c) == kind),
-            })
-            && filter.since.is_none_or(|t| start.is_some_and(|s| s >= t))
-            && filter.until.is_none_or(|t| start.is_some_and(|s| s <= t))
-            && filter.error.as_deref().is_none_or(|e| self.errs(op, e))
-            && (filter.key.is_none() && filter.offset.is_none() && self.value.is_none()
-                || self.touches(op))
+        who && self.ended.is_none_or(|e| match e {
+            Ended::Open => op.op.complete.is_none(),
+            Ended::As(kind) => op.op.complete.is_some() && op.kind == kind,
+        }) && self.since.is_none_or(|t| op.start.is_some_and(|s| s >= t))
+            && self.until.is_none_or(|t| op.start.is_some_and(|s| s <= t))
     }
 
-    fn errs(&self, op: Op, wanted: &str) -> bool {
-        let code = op.complete.and_then(|c| self.history.error(c)).map(|e| e.code.as_str());
-        code.is_some_and(|c| c.to_ascii_lowercase().contains(&wanted.to_ascii_lowercase()))
+    /// What needs them; `None` when nothing does.
+    fn touch(&self) -> Option<Touch> {
+        if self.key.is_none() && self.offset.is_none() && self.value.is_none() {
+            return None;
+        }
+        Some(Touch {
+            keys: self.key.as_deref().map(looks),
+            offset: self.offset,
+            value: self.value.as_deref().and_then(|v| looks(v).into_iter().next()),
+        })
     }
+}
 
-    /// Whether one record or send of the operation has the wanted key, offset and value, all at once.
-    fn touches(&self, op: Op) -> bool {
-        let h = self.history;
-        let mops = h.mops(op.row()).any(|mop| match mop {
+/// What one record or send of an operation must have, all at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    /// The looks of the key: several when an integer and a text look the same.
+    pub(crate) keys: Option<Vec<Scalar>>,
+    pub(crate) offset: Option<i64>,
+    pub(crate) value: Option<Scalar>,
+}
+
+impl Touch {
+    /// Whether row `row` of the history has it.
+    pub fn is_in(&self, history: &History, row: usize) -> bool {
+        let mops = history.mops(row).any(|mop| match mop {
             MopRef::Send { key, value, offset, .. } => {
-                self.key(key) && self.offset(offset) && self.value(value)
+                self.offset(offset) && self.key(history, key) && self.value(history, value)
             }
             MopRef::Poll(poll) => poll.is_some_and(|p| {
                 p.groups().any(|g| {
-                    let any = || g.iter().any(|(o, v)| self.offset(o) && self.value(v));
-                    self.key(g.key) && any()
+                    let any = || g.iter().any(|(o, v)| self.offset(o) && self.value(history, v));
+                    self.key(history, g.key) && any()
                 })
             }),
         });
-        let plain = self.filter.offset.is_none() && self.value.is_none();
-        mops || plain
-            && h.keys_of(op.row()).is_some_and(|k| k.iter().any(|k| self.scalars.contains(k)))
+        let plain = self.offset.is_none() && self.value.is_none();
+        let named = |k: &Scalar| self.keys.as_ref().is_some_and(|keys| keys.contains(k));
+        mops || plain && history.keys_of(row).is_some_and(|keys| keys.iter().any(named))
     }
 
-    fn key(&self, key: KeyId) -> bool {
-        self.filter.key.is_none() || self.keys.contains(&key)
+    fn key(&self, history: &History, key: KeyId) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.contains(history.key(key)))
     }
 
     fn offset(&self, offset: Option<i64>) -> bool {
-        self.filter.offset.is_none_or(|wanted| offset == Some(wanted))
+        self.offset.is_none_or(|wanted| offset == Some(wanted))
     }
 
-    fn value(&self, value: ValueId) -> bool {
-        self.value.as_ref().is_none_or(|wanted| self.history.value(value) == *wanted)
+    fn value(&self, history: &History, value: ValueId) -> bool {
+        self.value.as_ref().is_none_or(|wanted| history.value(value) == *wanted)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An operation: an invocation and its completion, either of which may be missing.
 
-use perjury_history::{Event, History, Kind, Mop, MopRef, Payload, Process};
+use perjury_history::{Event, History, KeyId, Kind, Mop, MopRef, Payload, Process};
 use serde::Serialize;
 
 /// Positions of an operation's rows. At least one is there.
@@ -31,38 +31,19 @@ impl Op {
         self.complete.or(self.invoke).unwrap_or_default()
     }
 
-    /// When it began, in nanoseconds since the start of the run.
-    pub fn start(self, history: &History) -> Option<i64> {
-        history.time(self.first())
-    }
-
-    /// How long it took, in milliseconds, when both times are known.
-    pub fn latency_ms(self, history: &History) -> Option<f64> {
-        let (from, to) = (history.time(self.invoke?)?, history.time(self.complete?)?);
-        #[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^53 ns")]
-        let ns = to.saturating_sub(from).max(0) as f64;
-        // Microseconds are what a chart can show; more digits only make the answer longer.
-        Some((ns / 1e3).round() / 1e3)
-    }
-
     /// How it ended; one without completion counts as info, since it may have happened.
     pub fn outcome(self, history: &History) -> Kind {
         self.complete.map_or(Kind::Info, |c| history.kind(c))
     }
-
-    /// The key of its first micro-operation that names one.
-    pub fn first_key(self, history: &History) -> Option<String> {
-        let keys = history.mops(self.row()).filter_map(|m| match m {
-            MopRef::Send { key, .. } => Some(key),
-            MopRef::Poll(poll) => poll?.groups().next().map(|g| g.key),
-        });
-        keys.map(|k| history.key(k).to_string()).next()
-    }
 }
 
-/// All client operations in the order of their invocations. Events without a process are clients' too.
-pub fn client_operations(history: &History) -> impl Iterator<Item = Op> + '_ {
-    rows(history).filter(|(_, process)| process.is_none_or(Process::is_client)).map(|(op, _)| op)
+/// The key of the row's first micro-operation that names one.
+pub(crate) fn first_key(history: &History, row: usize) -> Option<KeyId> {
+    let mut keys = history.mops(row).filter_map(|m| match m {
+        MopRef::Send { key, .. } => Some(key),
+        MopRef::Poll(poll) => poll?.groups().next().map(|g| g.key),
+    });
+    keys.next()
 }
 
 /// Every operation, of clients, nemesis and cluster, with its process.
@@ -91,8 +72,16 @@ fn is_zero(n: &usize) -> bool {
 impl OperationView {
     /// The rows of the operation, with at most `records_max` polled records.
     pub fn of(history: &History, op: Op, records_max: usize) -> OperationView {
-        let invoke = op.invoke.map(|i| history.event(i));
-        let mut complete = op.complete.map(|i| history.event(i));
+        let event = |row: Option<usize>| row.map(|i| history.event(i));
+        OperationView::new(event(op.invoke), event(op.complete), records_max)
+    }
+
+    /// From the rows themselves.
+    pub fn new(
+        invoke: Option<Event>,
+        mut complete: Option<Event>,
+        records_max: usize,
+    ) -> OperationView {
         let hidden_records = complete.as_mut().map_or(0, |e| cut_records(e, records_max));
         OperationView { invoke, complete, hidden_records }
     }

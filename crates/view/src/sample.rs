@@ -15,27 +15,51 @@ pub fn quotas(counts: &[usize], total: usize) -> Vec<usize> {
     quotas
 }
 
-/// Picks at most `quota` positions of a class in the order of time: of each of `quota / 2` equal stretches the first and
-/// the greatest, so that outliers stay and the density stays believable.
-pub fn pick(weights: &[f64], quota: usize) -> Vec<usize> {
-    if weights.len() <= quota {
-        return (0..weights.len()).collect();
+/// Picks at most `quota` of the `len` things of a class that come one after the other: of each of `quota / 2` equal
+/// stretches the first and the greatest, so that outliers stay and the density stays believable. It holds no more than what
+/// it picks.
+#[derive(Debug)]
+pub struct Picker<T> {
+    len: usize,
+    quota: usize,
+    at: usize,
+    stretch: usize,
+    picked: Vec<T>,
+    greatest: Option<(f64, T)>,
+}
+
+impl<T> Picker<T> {
+    /// For a class of `len` things.
+    pub fn new(len: usize, quota: usize) -> Picker<T> {
+        Picker { len, quota, at: 0, stretch: 0, picked: Vec::new(), greatest: None }
     }
-    if quota < 2 {
-        let greatest = (0..weights.len()).max_by(|a, b| weights[*a].total_cmp(&weights[*b]));
-        return greatest.into_iter().take(quota).collect();
+
+    /// The next thing, with the weight by which it is compared.
+    pub fn offer(&mut self, weight: f64, thing: T) {
+        let at = self.at;
+        self.at += 1;
+        if self.len <= self.quota {
+            self.picked.push(thing);
+            return;
+        }
+        if self.quota == 0 {
+            return;
+        }
+        let stretches = self.quota / 2;
+        if stretches > 0 && at == self.stretch * self.len / stretches {
+            self.stretch += 1;
+            self.picked.extend(self.greatest.take().map(|(_, t)| t));
+            self.picked.push(thing);
+        } else if self.greatest.as_ref().is_none_or(|(w, _)| weight.total_cmp(w).is_ge()) {
+            self.greatest = Some((weight, thing));
+        }
     }
-    let stretches = quota / 2;
-    let mut picked = Vec::with_capacity(quota);
-    for s in 0..stretches {
-        let range = s * weights.len() / stretches..(s + 1) * weights.len() / stretches;
-        let first = range.start;
-        picked.push(first);
-        let rest = first + 1..range.end;
-        picked.extend(rest.max_by(|a, b| weights[*a].total_cmp(&weights[*b])));
+
+    /// What was picked, in no order.
+    pub fn finish(mut self) -> Vec<T> {
+        self.picked.extend(self.greatest.map(|(_, t)| t));
+        self.picked
     }
-    picked.sort_unstable();
-    picked
 }
 
 #[cfg(test)]
@@ -51,6 +75,14 @@ mod tests {
         assert_eq!(quotas(&[7], 0), [0]);
     }
 
+    fn pick(weights: &[f64], quota: usize) -> Vec<usize> {
+        let mut picker = Picker::new(weights.len(), quota);
+        weights.iter().enumerate().for_each(|(at, w)| picker.offer(*w, at));
+        let mut picked = picker.finish();
+        picked.sort_unstable();
+        picked
+    }
+
     #[test]
     fn the_greatest_is_always_picked() {
         let mut weights = vec![1.0; 10_000];
@@ -59,7 +91,9 @@ mod tests {
             let picked = pick(&weights, quota);
             assert!(picked.len() <= quota, "{quota}");
             assert!(picked.contains(&4321), "{quota}");
-            assert!(picked.is_sorted());
+            let firsts = if quota < 2 { 0 } else { quota / 2 };
+            let first = |s: usize| s * weights.len() / firsts;
+            assert!((0..firsts).all(|s| picked.contains(&first(s))), "{quota}");
         }
         assert!(pick(&weights, 0).is_empty());
         assert_eq!(pick(&[1.0, 2.0], 5), [0, 1]);

@@ -1,11 +1,10 @@
 //! The run over time: latency points, rates, fault bands, leader changes.
 
-use crate::operation::{Op, client_operations};
-use crate::sample::{pick, quotas};
-use crate::world::{Band, Leader, Mark, World, world};
-use perjury_history::{History, Kind};
+use crate::sample::{Picker, quotas};
+use crate::source::{Brief, Source};
+use crate::world::{Band, Leader, Mark, World};
+use perjury_history::Kind;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// About how many steps the rate has.
 const RATE_STEPS: i64 = 240;
@@ -56,31 +55,45 @@ pub struct Timeline {
 }
 
 /// Builds the timeline of the window from `from` to `to` (ns, closed) with at most `points` points. Bands, leader changes
-/// and marks are those of the whole run: they say where to look.
-pub fn timeline(history: &History, from: Option<i64>, to: Option<i64>, points: usize) -> Timeline {
-    let duration = (0..history.len()).filter_map(|i| history.time(i)).max().unwrap_or(0).max(0);
+/// and marks are those of the whole run: they say where to look. The operations are visited twice, and no more of them are
+/// held than are drawn.
+///
+/// # Errors
+/// Whatever keeps the source from being read.
+pub fn timeline<S: Source>(
+    source: &S,
+    from: Option<i64>,
+    to: Option<i64>,
+    points: usize,
+) -> Result<Timeline, S::Error> {
+    let duration = source.duration();
     let from = from.unwrap_or(0).clamp(0, duration);
     let to = to.unwrap_or(duration).clamp(from, duration);
-    let World { bands, leaders, marks } = world(history, duration);
+    let World { bands, leaders, marks } = source.world();
     let rate_step = rate_step(to - from);
     let mut steps = Steps::new(from, to, rate_step);
-    let mut classes: BTreeMap<(&str, Kind), Vec<(Op, f64)>> = BTreeMap::new();
-    let mut operations = 0;
-    for op in client_operations(history) {
-        if let Some(t) = op.complete.and_then(|c| history.time(c)) {
-            steps.count(t, op.outcome(history));
+    let mut classes = Classes::default();
+    source.visit(Some(from), Some(to), &mut |op| {
+        if op.is_client() {
+            op.end.iter().for_each(|t| steps.count(*t, op.kind));
+            classes.counts[class(op)] += usize::from(begins_within(op, from, to));
         }
-        let Some(start) = op.start(history) else { continue };
-        if start < from || start > to {
-            continue;
+        Ok(())
+    })?;
+    let operations = classes.counts.iter().sum();
+    let mut pickers = classes.pickers(source, points);
+    source.visit(Some(from), Some(to), &mut |op| {
+        if let Some(picker) = pickers[class(op)].as_mut().filter(|_| op.is_client())
+            && begins_within(op, from, to)
+        {
+            picker.offer(op.latency_ms().unwrap_or(f64::MAX), *op);
         }
-        operations += 1;
-        let weight = op.latency_ms(history).unwrap_or(f64::MAX);
-        let class = (history.f(op.first()).as_str(), op.outcome(history));
-        classes.entry(class).or_default().push((op, weight));
-    }
-    let points = sampled(history, &classes, points);
-    Timeline {
+        Ok(())
+    })?;
+    let picked = pickers.into_iter().flatten().flat_map(Picker::finish);
+    let mut points: Vec<Point> = picked.map(|op| point(source, &op)).collect();
+    points.sort_by_key(|p| (p.t, p.i));
+    Ok(Timeline {
         duration,
         from,
         to,
@@ -92,32 +105,56 @@ pub fn timeline(history: &History, from: Option<i64>, to: Option<i64>, points: u
         marks,
         rate: steps.rates,
         rate_step,
+    })
+}
+
+fn begins_within(op: &Brief, from: i64, to: i64) -> bool {
+    op.start.is_some_and(|start| start >= from && start <= to)
+}
+
+fn point<S: Source>(source: &S, op: &Brief) -> Point {
+    Point {
+        i: op.op.row(),
+        t: op.start.unwrap_or(0),
+        ms: op.latency_ms(),
+        f: source.f_name(op.f).to_owned(),
+        kind: op.kind,
+        key: source.first_key(op),
     }
 }
 
-fn sampled(
-    history: &History,
-    classes: &BTreeMap<(&str, Kind), Vec<(Op, f64)>>,
-    total: usize,
-) -> Vec<Point> {
-    let counts: Vec<usize> = classes.values().map(Vec::len).collect();
-    let mut points = Vec::with_capacity(total.min(counts.iter().sum()));
-    for (((f, kind), ops), quota) in classes.iter().zip(quotas(&counts, total)) {
-        let weights: Vec<f64> = ops.iter().map(|(_, w)| *w).collect();
-        for at in pick(&weights, quota) {
-            let op = ops[at].0;
-            points.push(Point {
-                i: op.row(),
-                t: op.start(history).unwrap_or(0),
-                ms: op.latency_ms(history),
-                f: (*f).to_owned(),
-                kind: *kind,
-                key: op.first_key(history),
-            });
-        }
+/// One for each function and outcome.
+const CLASSES: usize = 4 * (u8::MAX as usize + 1);
+
+fn class(op: &Brief) -> usize {
+    usize::from(op.f) * 4 + op.kind as usize
+}
+
+/// How many operations of the window each class has.
+struct Classes {
+    counts: Vec<usize>,
+}
+
+impl Default for Classes {
+    fn default() -> Classes {
+        Classes { counts: vec![0; CLASSES] }
     }
-    points.sort_by_key(|p| (p.t, p.i));
-    points
+}
+
+impl Classes {
+    /// What picks the points of each class; none where there is nothing.
+    fn pickers<S: Source>(&self, source: &S, points: usize) -> Vec<Option<Picker<Brief>>> {
+        let mut there: Vec<usize> = (0..CLASSES).filter(|c| self.counts[*c] > 0).collect();
+        // By name, so that the share of each does not hang on which came first.
+        let name = |c: usize| u8::try_from(c / 4).map(|f| source.f_name(f)).unwrap_or_default();
+        there.sort_by_key(|c| (name(*c), c % 4));
+        let counts: Vec<usize> = there.iter().map(|c| self.counts[*c]).collect();
+        let mut pickers: Vec<Option<Picker<Brief>>> = (0..CLASSES).map(|_| None).collect();
+        for (class, quota) in there.into_iter().zip(quotas(&counts, points)) {
+            pickers[class] = Some(Picker::new(self.counts[class], quota));
+        }
+        pickers
+    }
 }
 
 /// A round length of time that cuts `span` into about [`RATE_STEPS`] steps, at least a millisecond.

@@ -1,15 +1,16 @@
 //! What was done to the cluster and what it was seen to do: fault bands, leader changes, phases.
 
 use perjury_history::{History, Process};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// No page draws more marks of one kind.
 const MARKS_MAX: usize = 5000;
 
 /// A fault from its injection to its healing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Band {
     fault: u64,
     f: String,
@@ -28,7 +29,7 @@ pub struct Band {
 }
 
 /// A change of a topic-partition's leader.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Leader {
     t: i64,
     topic: Value,
@@ -39,15 +40,15 @@ pub struct Leader {
 }
 
 /// A named moment: a phase of the run, or a node that came or went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mark {
     t: i64,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     label: String,
 }
 
 /// Everything that happened round the clients.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct World {
     /// Faults, by their beginning.
     pub bands: Vec<Band>,
@@ -57,21 +58,27 @@ pub struct World {
     pub marks: Vec<Mark>,
 }
 
-/// Reads the events of the nemesis and of the cluster. Events of another shape are passed over: histories of strangers
+/// Gathers what happened round the clients, event by event. Events of another shape are passed over: histories of strangers
 /// have theirs.
-pub fn world(history: &History, end: i64) -> World {
-    let mut world = World::default();
-    let mut open: BTreeMap<u64, Band> = BTreeMap::new();
-    for i in 0..history.len() {
+#[derive(Debug, Default)]
+pub struct Gathering {
+    world: World,
+    open: BTreeMap<u64, Band>,
+}
+
+impl Gathering {
+    /// The next event, if it is one of the nemesis or of the cluster.
+    pub fn add(&mut self, history: &History, i: usize) {
         let process = history.process(i);
         if process.is_none_or(Process::is_client) {
-            continue;
+            return;
         }
-        let (Some(t), Some(value)) = (history.time(i), history.json(i)) else { continue };
+        let (Some(t), Some(value)) = (history.time(i), history.json(i)) else { return };
         let f = history.f(i).as_str();
+        let world = &mut self.world;
         match (process, f) {
-            (Some(Process::Nemesis), "phase") => mark(&mut world, t, "phase", &value["phase"]),
-            (Some(Process::Nemesis), _) => fault(&mut open, t, end, f, value),
+            (Some(Process::Nemesis), "phase") => mark(world, t, "phase", &value["phase"]),
+            (Some(Process::Nemesis), _) => fault(&mut self.open, t, f, value),
             (Some(Process::Cluster), "leader") if world.leaders.len() < MARKS_MAX => {
                 let field = |name: &str| value[name].clone();
                 world.leaders.push(Leader {
@@ -83,26 +90,38 @@ pub fn world(history: &History, end: i64) -> World {
                     epoch: field("epoch"),
                 });
             }
-            (Some(Process::Cluster), "node-up") => mark(&mut world, t, "node-up", &value["node"]),
-            (Some(Process::Cluster), "node-down") => {
-                mark(&mut world, t, "node-down", &value["node"])
-            }
+            (Some(Process::Cluster), "node-up") => mark(world, t, "node-up", &value["node"]),
+            (Some(Process::Cluster), "node-down") => mark(world, t, "node-down", &value["node"]),
             _ => {}
         }
     }
-    world.bands = open.into_values().collect();
-    world.bands.sort_by_key(|b| (b.start, b.fault));
-    world
+
+    /// All of it; a fault that was never healed lasts until `end`.
+    pub fn finish(mut self, end: i64) -> World {
+        self.world.bands = self.open.into_values().collect();
+        for band in self.world.bands.iter_mut().filter(|b| !b.healed) {
+            band.end = end;
+        }
+        self.world.bands.sort_by_key(|b| (b.start, b.fault));
+        self.world
+    }
+}
+
+/// Reads the events of the nemesis and of the cluster of a whole history.
+pub fn world(history: &History, end: i64) -> World {
+    let mut gathering = Gathering::default();
+    (0..history.len()).for_each(|i| gathering.add(history, i));
+    gathering.finish(end)
 }
 
 fn mark(world: &mut World, t: i64, kind: &'static str, label: &Value) {
     if world.marks.len() < MARKS_MAX {
         let label = label.as_str().map_or_else(|| label.to_string(), str::to_owned);
-        world.marks.push(Mark { t, kind, label });
+        world.marks.push(Mark { t, kind: kind.into(), label });
     }
 }
 
-fn fault(open: &mut BTreeMap<u64, Band>, t: i64, end: i64, f: &str, value: &Value) {
+fn fault(open: &mut BTreeMap<u64, Band>, t: i64, f: &str, value: &Value) {
     let (Some(fault), Some(phase)) = (value["fault"].as_u64(), value["phase"].as_str()) else {
         return;
     };
@@ -117,7 +136,7 @@ fn fault(open: &mut BTreeMap<u64, Band>, t: i64, end: i64, f: &str, value: &Valu
         key: Value::Null,
         start: t,
         injected: None,
-        end,
+        end: t,
         healed: false,
         witnessed: None,
         why: None,

@@ -10,7 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -205,11 +205,42 @@ impl Client {
         partition: i32,
         value: i64,
     ) -> Result<Option<i64>, outcome::Outcome> {
+        self.produce(process, topic, (partition, value), false).await
+    }
+
+    /// A send, as a tombstone (a record without a payload) if it is to be one.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_as(
+        &mut self,
+        process: u32,
+        partition: i32,
+        value: i64,
+        tombstone: bool,
+    ) -> Result<Option<i64>, outcome::Outcome> {
+        let topic = self.topic.clone();
+        self.produce(process, &topic, (partition, value), tombstone).await
+    }
+
+    async fn produce(
+        &mut self,
+        process: u32,
+        topic: &str,
+        (partition, value): (i32, i64),
+        tombstone: bool,
+    ) -> Result<Option<i64>, outcome::Outcome> {
         let key = format!("{topic}-{partition}");
         let body = payload::Payload { value, process, sequence: self.sequence, key: &key }.encode();
         self.sequence += 1;
         let record_key = payload::record_key(value);
-        let record = FutureRecord::to(topic).partition(partition).key(&record_key).payload(&body);
+        let mut record = FutureRecord::to(topic).partition(partition).key(&record_key);
+        record = if tombstone {
+            let header = Header { key: payload::HEADER, value: Some(&body) };
+            record.headers(OwnedHeaders::new().insert(header))
+        } else {
+            record.payload(&body)
+        };
         let sending = self.producer.send(record, Duration::ZERO);
         match tokio::time::timeout(self.send_limit, sending).await {
             Ok(Ok(delivery)) => Ok((delivery.offset >= 0).then_some(delivery.offset)),
@@ -286,7 +317,10 @@ impl Client {
                 None => break,
             };
             match next {
-                Ok(message) => take(&mut polled, &mut self.positions, &self.topic, &message),
+                Ok(message) => {
+                    take(&mut polled, &self.topic, &message);
+                    self.positions.insert(message.partition(), Some(message.offset() + 1));
+                }
                 Err(KafkaError::PartitionEOF(partition)) => polled.ends.push(partition),
                 Err(error) => match outcome::of_poll(&error) {
                     (PollTrouble::Passing, code) => polled.notes.push(code),
@@ -316,6 +350,25 @@ impl Client {
         self.consumer.fetch_watermarks(&self.topic, partition, limit)
     }
 
+    /// The same without blocking.
+    ///
+    /// # Errors
+    /// librdkafka's, in words.
+    pub async fn ask_watermarks(
+        &self,
+        partition: i32,
+        limit: Duration,
+    ) -> Result<(i64, i64), String> {
+        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
+        let asking = tokio::task::spawn_blocking(move || {
+            consumer.fetch_watermarks(&topic, partition, limit)
+        });
+        match asking.await {
+            Ok(answer) => answer.map_err(|error| format!("{}-{partition}: {error}", self.topic)),
+            Err(panic) => Err(panic.to_string()),
+        }
+    }
+
     /// Tears both clients down, off the async threads since librdkafka waits for its own.
     pub async fn close(self) {
         let closing = tokio::task::spawn_blocking(move || drop(self));
@@ -324,18 +377,14 @@ impl Client {
     }
 }
 
-fn set_default(config: &mut ClientConfig, name: &str, value: &str) {
+pub(crate) fn set_default(config: &mut ClientConfig, name: &str, value: &str) {
     if config.get(name).is_none() {
         config.set(name, value);
     }
 }
 
-fn take(
-    polled: &mut Polled,
-    positions: &mut BTreeMap<i32, Option<i64>>,
-    topic: &str,
-    message: &BorrowedMessage<'_>,
-) {
+/// Puts a message's record with the others of its partition.
+pub(crate) fn take(polled: &mut Polled, topic: &str, message: &BorrowedMessage<'_>) {
     let partition = message.partition();
     let mut meta = RecordMeta {
         ts: message.timestamp().to_millis(),
@@ -343,8 +392,13 @@ fn take(
         ..RecordMeta::default()
     };
     let key = format!("{topic}-{partition}");
-    let value = payload::decode(message.payload().unwrap_or_default(), &key, &mut meta);
+    // A tombstone has no payload; what it would carry stands in a header.
+    let header = || {
+        let headers = message.headers()?;
+        headers.iter().find(|h| h.key == payload::HEADER).and_then(|h| h.value)
+    };
+    let bytes = message.payload().or_else(header).unwrap_or_default();
+    let value = payload::decode(bytes, &key, &mut meta);
     let record = Record { offset: Some(message.offset()), value, meta: Some(Box::new(meta)) };
     polled.records.entry(partition).or_default().push(record);
-    positions.insert(partition, Some(message.offset() + 1));
 }

@@ -1,6 +1,6 @@
 //! The faults of a plan: what is done, and to whom by role.
 
-use perjury_cluster::{FaultKind as Kind, FaultSpec, NodeId};
+use perjury_cluster::{FaultKind as Kind, NodeId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -111,6 +111,8 @@ pub enum Target {
     Leader,
     /// A follower of the fault's topic-partition.
     Follower,
+    /// Every follower of the fault's topic-partition.
+    Followers,
     /// Every node.
     All,
     /// The controller.
@@ -128,6 +130,7 @@ impl fmt::Display for Target {
         match self {
             Target::Leader => f.write_str("leader"),
             Target::Follower => f.write_str("follower"),
+            Target::Followers => f.write_str("followers"),
             Target::All => f.write_str("all"),
             Target::Controller => f.write_str("controller"),
             Target::Coordinator => f.write_str("coordinator"),
@@ -159,26 +162,17 @@ impl std::str::FromStr for Target {
         match s {
             "leader" => Ok(Target::Leader),
             "follower" => Ok(Target::Follower),
+            "followers" => Ok(Target::Followers),
             "all" => Ok(Target::All),
             "controller" => Ok(Target::Controller),
             "coordinator" => Ok(Target::Coordinator),
             "random" => Ok(Target::Random),
             other => Err(format!(
-                "there is no target {other:?}; the targets are: leader, follower, controller, \
-                 coordinator, random, all and node:NUMBER"
+                "there is no target {other:?}; the targets are: leader, follower, followers, \
+                 controller, coordinator, random, all and node:NUMBER"
             )),
         }
     }
-}
-
-/// The fault as the cluster takes it; nothing for a fault that does nothing.
-pub(crate) fn spec(
-    fault: FaultKind,
-    settings: &perjury_cluster::FaultSettings,
-    pick: u32,
-) -> Option<FaultSpec> {
-    let settings = perjury_cluster::FaultSettings { pick: u64::from(pick), ..settings.clone() };
-    Some(FaultSpec { kind: fault.kind()?, settings })
 }
 
 #[cfg(test)]
@@ -194,7 +188,8 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).unwrap(), name);
             assert_eq!(serde_json::from_value::<FaultKind>(name.into()).unwrap(), kind);
         }
-        for name in ["leader", "controller", "coordinator", "random", "all", "node:2"] {
+        for name in ["leader", "followers", "controller", "coordinator", "random", "all", "node:2"]
+        {
             let target: Target = name.parse().unwrap();
             assert_eq!(serde_json::to_value(target).unwrap(), name);
         }

@@ -10,8 +10,10 @@
 pub mod attempt;
 pub mod client;
 pub mod client_probe;
+pub mod ends;
 pub mod faults;
 pub mod generator;
+pub mod member;
 pub mod nemesis;
 pub mod observe;
 pub mod outcome;
@@ -20,6 +22,7 @@ pub mod plan;
 pub mod progress;
 pub mod properties;
 pub mod recorder;
+pub mod script;
 pub mod session;
 pub mod transactions;
 pub mod workloads;

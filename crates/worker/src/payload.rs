@@ -29,9 +29,15 @@ impl Payload<'_> {
     }
 }
 
+/// The header in which a tombstone carries what is otherwise the payload.
+pub const HEADER: &str = "perjury";
+
+/// How many record keys there are.
+pub const RECORD_KEYS: i64 = 16;
+
 /// The key of a record that carries this value: a few keys repeat, as in real topics.
 pub fn record_key(value: i64) -> String {
-    format!("k{}", value.rem_euclid(16))
+    format!("k{}", value.rem_euclid(RECORD_KEYS))
 }
 
 /// Reads a polled payload: its value, and in `meta.corrupt` what differs from what was sent.

@@ -1,6 +1,8 @@
 //! The plan of a run: everything that its operations and faults follow from.
 
 pub use crate::faults::{FaultKind, Target};
+use crate::script;
+pub use crate::script::PlannedFault;
 pub use crate::workloads::Workload;
 use perjury_cluster::FaultSettings;
 use perjury_history::{Acks, Configuration, IsolationLevel};
@@ -9,25 +11,6 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// One fault of the schedule. Which node has the role is decided when its time has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedFault {
-    /// Its number, from 0.
-    pub fault: u32,
-    /// When it is injected: milliseconds since the main phase began.
-    pub at_ms: u64,
-    /// How long until it is healed, in milliseconds.
-    pub duration_ms: u64,
-    /// What is done.
-    pub f: FaultKind,
-    /// To whom.
-    pub target: Target,
-    /// The partition whose roles count.
-    pub partition: i32,
-    /// Chooses among several nodes of that role.
-    pub pick: u32,
-}
 
 /// What the clients are told. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +124,9 @@ pub struct WorkerPlan {
     /// Every fault is replaced by one that does nothing.
     #[serde(default)]
     pub disarmed: bool,
-    /// The schedule; follows from all of the above.
+    /// The schedule. It follows from all of the above, unless it was written by hand: then faults may overlap, and in a
+    /// file each can be a sentence such as `pause followers at 5s for 2s` ([`PlannedFault`]).
+    #[serde(deserialize_with = "script::read_schedule")]
     pub schedule: Vec<PlannedFault>,
 }
 
@@ -183,6 +168,7 @@ impl WorkerPlan {
                 target: f.aim(target),
                 partition: rng.random_range(0..self.topic.partitions.max(1)),
                 pick: rng.random(),
+                with: BTreeMap::new(),
             });
             at += duration_ms + rng.random_range(interval / 2..=interval * 3 / 2);
         }
@@ -200,6 +186,7 @@ impl WorkerPlan {
             min_insync_replicas: u32::try_from(self.topic.min_insync_replicas).ok(),
             unclean_leader_election: Some(self.topic.unclean_leader_election),
             fsync_before_ack,
+            compacted: None,
         };
         self.workload.configure(&mut configuration);
         configuration
@@ -243,16 +230,16 @@ impl WorkerPlan {
         ];
         match checks.iter().find(|(bad, _)| *bad) {
             Some((_, message)) => Err((*message).into()),
-            None => Ok(()),
+            None => script::validate(self),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn plan(seed: u64) -> WorkerPlan {
+    pub(crate) fn plan(seed: u64) -> WorkerPlan {
         let mut plan = WorkerPlan {
             seed,
             workload: Workload::Queue,

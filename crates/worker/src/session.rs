@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Polled, StartAt, Transactional};
 use crate::outcome::Outcome;
-use crate::plan::{ClientSettings, TopicSettings, WorkerPlan};
+use crate::payload;
+use crate::plan::{ClientSettings, TopicSettings, WorkerPlan, Workload};
 use crate::progress::Progress;
 use crate::recorder::{Draft, Recorder, RecorderError};
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
@@ -172,12 +173,32 @@ impl Session {
     /// # Errors
     /// When an event cannot be recorded, or no new client can be made.
     pub async fn send(&mut self, partition: i32, value: i64) -> Result<Option<i64>, SessionError> {
+        self.send_as(partition, value, false).await
+    }
+
+    /// The same, as a tombstone if it is to be one. On a compacted topic the operation names the record's key.
+    ///
+    /// # Errors
+    /// As for a send.
+    pub async fn send_as(
+        &mut self,
+        partition: i32,
+        value: i64,
+        tombstone: bool,
+    ) -> Result<Option<i64>, SessionError> {
         let key = Scalar::from(self.role.topic.key(partition));
         let mop = |offset| {
             Payload::Mops(vec![Mop::Send { key: key.clone(), value: value.into(), offset }])
         };
-        self.shared.recorder.record(self.draft(Kind::Invoke, F::Send, mop(None)))?;
-        match self.client.send(self.process, partition, value).await {
+        let mut invocation = self.draft(Kind::Invoke, F::Send, mop(None));
+        if self.shared.plan.workload == Workload::Compacted {
+            invocation = invocation.with("record_key", payload::record_key(value));
+        }
+        if tombstone {
+            invocation = invocation.with("tombstone", true);
+        }
+        self.shared.recorder.record(invocation)?;
+        match self.client.send_as(self.process, partition, value, tombstone).await {
             Ok(offset) => {
                 self.shared.recorder.record(self.draft(Kind::Ok, F::Send, mop(Some(offset))))?;
                 self.shared.progress.acknowledged(partition, offset);

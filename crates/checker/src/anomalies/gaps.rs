@@ -8,7 +8,7 @@
 //! - otherwise *stale*: its send was acknowledged before the poll was invoked;
 //! - otherwise *resurrected*: an ok operation that was invoked after a poll had passed over it read it.
 //!
-//! Only the picked value of a place takes part, and only if it stands nowhere else. Of all gaps over a place the one
+//! Only the picked value of a place takes part, and only if it stands nowhere else and may not be gone (see `removals`). Of all gaps over a place the one
 //! invoked last (truncated, stale) or ended first (resurrected) is the witness; both are found by sweeping the gaps once,
 //! each place being assigned once.
 
@@ -125,7 +125,8 @@ fn collect(
     for (place, slot) in (0u32..).zip(key.picked()) {
         let (last, first) = (invoked_last[place as usize], ended_first[place as usize]);
         let alone = key.first_and_last(slot) == Some((place, place));
-        if last == NONE || !alone || key.first_read(slot).is_none() {
+        let stays = alone && last != NONE && key.first_read(slot).is_some();
+        if !stays || ctx.removals().may_be_gone(id, key, slot) {
             continue;
         }
         let (last, first) = (last as usize, first as usize);

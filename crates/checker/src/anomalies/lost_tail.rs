@@ -12,7 +12,7 @@
 //! or above the offset reached. An offset below it counts only if consumers read uncommitted: else an open transaction may
 //! hide the record. A value without an offset counts if every offset from 0 to the one reached was read: one
 //! that nobody read, such as that of a control record, might be its place. Values that are lost writes already are not
-//! counted again.
+//! counted again, and neither are records that may be gone (see `removals`).
 //!
 //! # Contract
 //! As for `lost-write`: a violation with acks=all and unclean leader election off; allowed with weaker acks.
@@ -120,6 +120,7 @@ pub(crate) fn lost_tails(ctx: &Context<'_>) -> Vec<(KeyId, Slot, i64, bool)> {
         for slot in key.slots() {
             if let Some(sound) = missing(ctx, key, slot, read.begin, *reached, &mut whole)
                 && !lost.contains(&(id, slot))
+                && !ctx.removals().may_be_gone(id, key, slot)
             {
                 all.push((id, slot, *reached, sound));
             }

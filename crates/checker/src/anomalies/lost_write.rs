@@ -10,6 +10,9 @@
 //! below the bound must have been read by an ok operation. What was not read, and whose writer must have committed (it is
 //! ok, or info with another of its sends read), is lost.
 //!
+//! Records that may be gone are left out: those that compaction may have removed, and those below an offset up to which
+//! records were to be deleted (see `removals`).
+//!
 //! A case is sound if the acknowledgement was one that lasts (the operation's own acks, where the history names them), if
 //! it was given to this very operation or the operation is a transaction, and if no other operation sent the same value.
 //!
@@ -76,7 +79,8 @@ pub(crate) fn lost(ctx: &Context<'_>) -> Vec<Lost> {
             unread.filter(|s| key.first_and_last(*s).is_some_and(|(_, last)| last <= bound));
         let lost = passed.filter_map(|slot| {
             let writer = key.writer(slot)?;
-            let committed = ctx.index.must_have_committed(writer);
+            let stays = !ctx.removals().may_be_gone(id, key, slot);
+            let committed = stays && ctx.index.must_have_committed(writer);
             let sound = ctx.promises.durable(ctx.acks(writer))
                 && !key.was_sent_again(slot)
                 && (ctx.history.kind(writer) == Kind::Ok || ctx.promises.atomic());

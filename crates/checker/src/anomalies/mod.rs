@@ -8,6 +8,7 @@ mod availability;
 mod commit_regression;
 mod corrupt_record;
 mod cycles;
+mod deleted_record_read;
 mod double_ownership;
 mod duplicate;
 mod early_read;
@@ -22,6 +23,7 @@ mod int_nonmonotonic_send;
 mod int_poll_skip;
 mod int_send_skip;
 mod jumps;
+mod lost_last_value;
 mod lost_tail;
 mod lost_write;
 mod nonlinearizable;
@@ -40,6 +42,7 @@ mod stale_read;
 mod torn_transaction;
 mod truncated_log;
 mod unseen;
+mod zombie_commit;
 mod zombie_write;
 
 pub(crate) use cycles::search as cycles;
@@ -102,9 +105,10 @@ pub(crate) struct Entry {
 }
 
 /// All anomalies that have an analysis of their own, the worst first: the order in which a story is told.
-pub(crate) const CATALOGUE: [Entry; 34] = [
+pub(crate) const CATALOGUE: [Entry; 37] = [
     lost_write::ENTRY,
     lost_tail::ENTRY,
+    lost_last_value::ENTRY,
     inconsistent_offsets::ENTRY,
     truncated_log::ENTRY,
     torn_transaction::ENTRY,
@@ -114,12 +118,14 @@ pub(crate) const CATALOGUE: [Entry; 34] = [
     phantom_read::ENTRY,
     corrupt_record::ENTRY,
     resurrected_write::ENTRY,
+    deleted_record_read::ENTRY,
     duplicate::ENTRY,
     early_read::ENTRY,
     stale_read::ENTRY,
     realtime_order::ENTRY,
     offset_regression::ENTRY,
     double_ownership::ENTRY,
+    zombie_commit::ENTRY,
     skipped_past_commit::ENTRY,
     commit_regression::ENTRY,
     redelivery_outside_window::ENTRY,

@@ -59,7 +59,7 @@ fn run(ctx: &Context<'_>) -> Found {
     for start in &observed.starts {
         let commits = observed.commits.get(&start.at);
         let range = commits.and_then(|c| c.between(start.assigned, start.row));
-        let Some(range) = range.filter(|_| !observed.deleted.contains(&start.at.1)) else {
+        let Some(range) = range.filter(|_| !observed.deleted.contains_key(&start.at.1)) else {
             continue;
         };
         let id = ctx.key_named(&start.at.1);

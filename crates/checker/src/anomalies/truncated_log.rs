@@ -7,7 +7,7 @@
 //!
 //! # How it is found
 //! From the gaps that one answer to one poll shows (see `gaps`). Records on both sides rule out retention and DeleteRecords,
-//! which remove from the beginning only. Compacted topics are outside of the definition.
+//! which remove from the beginning only; of compacted topics only what may not be gone is looked at.
 //!
 //! # Contract
 //! A violation; allowed where unclean leader election is on.

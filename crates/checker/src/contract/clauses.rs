@@ -8,6 +8,20 @@ fn say(judgement: Judgement, rule: impl Into<String>) -> Rule {
     Rule { judgement, rule: rule.into() }
 }
 
+/// Whether an anomaly of this name says that a consumer passed over records.
+pub(super) fn is_skip(name: &str) -> bool {
+    matches!(name, "poll-skip" | "int-poll-skip")
+}
+
+/// What a compacted topic allows its consumers to pass over.
+pub(super) fn compacted() -> Rule {
+    say(
+        Allowed,
+        "The topics are compacted: records that later ones of their keys supersede may go at any time, and reading goes \
+         on behind them (Kafka design, log compaction).",
+    )
+}
+
 pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
     match clause {
         Clause::Durability => durability(p),
@@ -58,6 +72,13 @@ pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
             "In each generation of a group every partition has one owner (Kafka protocol guide, group membership; \
              KIP-848).",
         ),
+        Clause::GroupFencing => say(
+            Violation,
+            "A commit names its member and generation, and the coordinator refuses it once the group has moved on \
+             (Kafka protocol guide, group membership, ILLEGAL_GENERATION; KIP-848).",
+        ),
+        Clause::LastValue => last_value(p),
+        Clause::Deletion => deletion(p),
         Clause::Fencing => say(
             Violation,
             "Taking a transactional id over raises its producer epoch, and brokers refuse every write with an older one \
@@ -300,6 +321,26 @@ fn group_position(p: &Promises) -> Rule {
         Violation,
         "A commit that was answered is replicated, and whoever is given the partition next resumes there (Kafka \
          consumer, offsets and consumer position; consumer groups).",
+    )
+}
+
+fn last_value(p: &Promises) -> Rule {
+    weakness(p).unwrap_or_else(|| {
+        say(
+            Violation,
+            "Of each key compaction keeps at least the last record, and a tombstone for delete.retention.ms and no less \
+             than what it deletes (Kafka design, log compaction).",
+        )
+    })
+}
+
+fn deletion(p: &Promises) -> Rule {
+    if p.unclean() {
+        return stable(p, Clause::StableLog);
+    }
+    say(
+        Violation,
+        "DeleteRecords is answered when the beginning of the log has moved on every live replica (KIP-107).",
     )
 }
 

@@ -71,6 +71,12 @@ pub(crate) enum Clause {
     GroupPosition,
     /// One owner of a topic-partition in a group.
     GroupOwnership,
+    /// A member that was replaced does not commit.
+    GroupFencing,
+    /// The last value of a key of a compacted topic stays.
+    LastValue,
+    /// What was deleted stays deleted.
+    Deletion,
     /// Who lost a transactional id writes no more.
     Fencing,
     /// Consume, transform and produce exactly once.
@@ -105,6 +111,9 @@ impl Clause {
             Clause::Linearizability => "linearizability",
             Clause::GroupPosition => "that a group resumes at what it committed",
             Clause::GroupOwnership => "one owner of a partition in a group",
+            Clause::GroupFencing => "that replaced members do not commit",
+            Clause::LastValue => "that the last value of a key stays",
+            Clause::Deletion => "that deleted records stay deleted",
             Clause::Fencing => "that fenced producers do not write",
             Clause::ExactlyOnce => "processing exactly once",
             Clause::Budget(Budget::Transaction) => "the transaction timeout",
@@ -178,6 +187,9 @@ impl Promises {
     /// What the contract says of the anomaly of this name and clause.
     pub(crate) fn rule(&self, name: &str, clause: Clause) -> Rule {
         match self.contract {
+            Contract::Kafka if self.config.compacted == Some(true) && clauses::is_skip(name) => {
+                clauses::compacted()
+            }
             Contract::Kafka => clauses::rule(self, clause),
             Contract::Jepsen => jepsen::rule(self, name),
         }
@@ -232,8 +244,18 @@ fn observed(history: &History) -> Vec<SubVia> {
 
 /// Whether a fault of this name takes data from a replica's storage, beyond stopping its process.
 fn takes_data(fault: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["power", "unsynced", "disk", "truncate", "bitflip", "corrupt", "wipe", "lazyfs"];
+    const WORDS: [&str; 10] = [
+        "power",
+        "unsynced",
+        "disk",
+        "truncate",
+        "lose-tail",
+        "bitflip",
+        "bit-flip",
+        "corrupt",
+        "wipe",
+        "lazyfs",
+    ];
     WORDS.iter().any(|w| fault.contains(w))
 }
 

@@ -9,6 +9,10 @@ pub(crate) struct Commit {
     pub(crate) invoked: usize,
     /// The row of the ok completion; nothing where the outcome is unknown.
     pub(crate) ended: Option<usize>,
+    /// The generation in which it was made, if that was said.
+    pub(crate) generation: Option<i64>,
+    /// The row by which the topic-partition had been given to somebody in a later generation: from then on it is refused.
+    pub(crate) closed: Option<usize>,
 }
 
 /// All commits of one group to one topic-partition.
@@ -42,6 +46,18 @@ impl Commits {
         }
     }
 
+    /// Tells the rows by which the topic-partition was given to somebody, each with its generation, in order.
+    pub(super) fn close(&mut self, given: impl Iterator<Item = (usize, i64)>) {
+        if self.unknown.is_empty() {
+            return;
+        }
+        let given: Vec<(usize, i64)> = given.collect();
+        for commit in &mut self.unknown {
+            let later = |(_, generation): &&(usize, i64)| Some(*generation) > commit.generation;
+            commit.closed = commit.generation.and(given.iter().find(later)).map(|(row, _)| *row);
+        }
+    }
+
     pub(super) fn finish(&mut self) {
         self.known.sort_unstable_by_key(|c| c.invoked);
         let mut latest = 0;
@@ -64,7 +80,7 @@ impl Commits {
     /// certainly ended before `from`: then the group may have had no offset at all.
     ///
     /// A commit is void once another that was invoked after its end has ended. One of unknown outcome may take effect at
-    /// any later time.
+    /// any later time, but not once the topic-partition is somebody's in a later generation than its own.
     pub(crate) fn between(&self, from: usize, until: usize) -> Option<Range> {
         let ended = self.latest.partition_point(|(end, _)| *end < from);
         let (_, last) = self.latest.get(ended.checked_sub(1)?)?;
@@ -84,7 +100,9 @@ impl Commits {
                 show(self.known[at].offset);
             }
         }
-        self.unknown.iter().filter(|c| c.invoked < until).for_each(|c| show(c.offset));
+        let open =
+            |c: &&Commit| c.invoked < until && c.closed.is_none_or(|closed| closed >= last.invoked);
+        self.unknown.iter().filter(open).for_each(|c| show(c.offset));
         Some(range)
     }
 }
@@ -95,7 +113,13 @@ mod tests {
 
     #[test]
     fn a_commit_is_void_once_a_later_one_has_ended() {
-        let commit = |offset, invoked, ended| Commit { offset, invoked, ended };
+        let commit = |offset, invoked, ended| Commit {
+            offset,
+            invoked,
+            ended,
+            generation: Some(1),
+            closed: None,
+        };
         let mut commits = Commits::default();
         commits.add(commit(5, 0, Some(1)));
         commits.add(commit(9, 2, Some(3)));
@@ -109,6 +133,11 @@ mod tests {
         commits.add(commit(5, 0, Some(1)));
         commits.add(commit(3, 2, None));
         commits.finish();
-        assert_eq!(commits.between(90, 91), Some(Range { low: 3, high: 5, proof: 1 }));
+        commits.add(commit(8, 20, Some(21)));
+        commits.finish();
+        assert_eq!(commits.between(90, 91), Some(Range { low: 3, high: 8, proof: 21 }));
+        // Once the topic-partition was given to somebody in the next generation, the open commit is refused.
+        commits.close([(10, 2)].into_iter());
+        assert_eq!(commits.between(90, 91), Some(Range { low: 8, high: 8, proof: 21 }));
     }
 }

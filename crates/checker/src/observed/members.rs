@@ -66,6 +66,12 @@ impl Members {
         member.map_or_else(String::new, |member| member.group.clone())
     }
 
+    /// The member for which the operation at `row` speaks.
+    pub(super) fn name(history: &History, row: usize) -> String {
+        let process = || client(history, row).map_or_else(String::new, |p| p.to_string());
+        beside(history, row, "member").map_or_else(process, word)
+    }
+
     /// A completed assign or subscribe: what was waited for does not come from the group any more.
     pub(super) fn subscribed(&mut self, history: &History, row: usize) {
         let Some(process) = client(history, row) else { return };
@@ -96,7 +102,7 @@ impl Members {
     ) {
         let Some(process) = client(history, row) else { return };
         let group = self.group(history, row);
-        let name = beside(history, row, "member").map_or_else(|| process.to_string(), word);
+        let name = Self::name(history, row);
         let member = self.by_process.entry(process).or_default();
         member.group.clone_from(&group);
         let assigned = history.pair(row).unwrap_or(row);

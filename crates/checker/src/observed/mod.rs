@@ -11,7 +11,7 @@ use crate::index::is_client;
 use members::Members;
 use perjury_history::{F, History, Kind, Payload, Process, Scalar};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One answer about the end of a topic-partition.
 #[derive(Debug, Clone)]
@@ -51,6 +51,34 @@ pub(crate) struct Committed {
     pub(crate) offset: Option<i64>,
 }
 
+/// A commit that was accepted in some member's name.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Group and topic-partition.
+    pub(crate) at: (String, String),
+    /// The member.
+    pub(crate) member: String,
+    /// The generation, or the member's epoch.
+    pub(crate) generation: i64,
+    /// The row of the invocation.
+    pub(crate) invoked: usize,
+    /// The row of the ok completion.
+    pub(crate) row: usize,
+    /// The offset.
+    pub(crate) offset: i64,
+}
+
+/// Records of a topic-partition were deleted.
+#[derive(Debug, Clone)]
+pub(crate) struct Deletion {
+    /// The topic-partition.
+    pub(crate) key: String,
+    /// All records below this offset.
+    pub(crate) below: i64,
+    /// The row of the ok completion.
+    pub(crate) row: usize,
+}
+
 /// A process took over a transactional id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Init {
@@ -77,8 +105,12 @@ pub(crate) struct Observed {
     pub(crate) starts: Vec<Start>,
     /// Who took over which transactional id.
     pub(crate) inits: BTreeMap<String, Vec<Init>>,
-    /// Topic-partitions of which records were deleted.
-    pub(crate) deleted: BTreeSet<String>,
+    /// Commits that are ok and name their generation.
+    pub(crate) claims: Vec<Claim>,
+    /// Topic-partitions of which records were to be deleted, each with the offset of the first record that may stay.
+    pub(crate) deleted: BTreeMap<String, i64>,
+    /// Deletions of records that are ok.
+    pub(crate) deletions: Vec<Deletion>,
     /// Operations that say from which inputs their outputs were derived.
     pub(crate) derived: Vec<usize>,
     /// Answers of looks at records that may be uncommitted.
@@ -128,7 +160,11 @@ impl Observed {
         }
         all.assignments = members.assignments;
         all.starts = members.starts;
-        all.commits.values_mut().for_each(Commits::finish);
+        for (at, commits) in &mut all.commits {
+            let given = all.assignments.iter().filter(|a| (&a.group, &a.key) == (&at.0, &at.1));
+            commits.close(given.filter_map(|a| Some((a.row, a.generation?))));
+            commits.finish();
+        }
         all
     }
 
@@ -180,10 +216,7 @@ impl Observed {
                 self.inits.entry(id.into()).or_default().push(Init { process, invoked, row });
             }
             ("peek", Kind::Ok) => self.peeks.push(row),
-            ("delete-records", _) => {
-                self.deleted
-                    .extend(object(history, row).into_iter().flatten().map(|(k, _)| k.clone()));
-            }
+            ("delete-records", _) => self.deletion(history, row),
             _ => {}
         }
     }
@@ -202,6 +235,18 @@ impl Observed {
         }
     }
 
+    fn deletion(&mut self, history: &History, row: usize) {
+        for (key, offset) in object(history, row).into_iter().flatten() {
+            // An offset that is not said is the end of the log.
+            let below = offset.as_i64().filter(|offset| *offset >= 0).unwrap_or(i64::MAX);
+            let bound = self.deleted.entry(key.clone()).or_insert(0);
+            *bound = below.max(*bound);
+            if history.kind(row) == Kind::Ok && below < i64::MAX {
+                self.deletions.push(Deletion { key: key.clone(), below, row });
+            }
+        }
+    }
+
     /// The offsets that an operation committed, or may have committed.
     fn commit(&mut self, history: &History, members: &Members, row: usize) {
         let kind = history.kind(row);
@@ -215,10 +260,16 @@ impl Observed {
         let group = members.group(history, row);
         let invoked = history.pair(row).filter(|_| kind.is_completion()).unwrap_or(row);
         let ended = (kind == Kind::Ok).then_some(row);
+        let generation = beside(history, row, "generation").and_then(Value::as_i64);
         for (key, offset) in asked.into_iter().flatten() {
             let Some(offset) = offset.as_i64() else { continue };
-            let commits = self.commits.entry((group.clone(), key.clone())).or_default();
-            commits.add(commits::Commit { offset, invoked, ended });
+            let at = (group.clone(), key.clone());
+            let commits = self.commits.entry(at.clone()).or_default();
+            commits.add(commits::Commit { offset, invoked, ended, generation, closed: None });
+            if let (Some(row), Some(generation)) = (ended, generation) {
+                let member = Members::name(history, row);
+                self.claims.push(Claim { at, member, generation, invoked, row, offset });
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use perjury_campaign::Say;
 use perjury_cluster::undo::{self, UndoOutcome};
 use perjury_cluster::{DISK_MIB, FaultSettings, Placement};
 use perjury_worker::plan::FaultKind;
+use perjury_worker::script::{strength, strengthen};
 use std::path::Path;
 
 /// Where nodes live.
@@ -61,16 +62,10 @@ impl FaultArgs {
 
     /// The settings of faults that were given.
     pub(crate) fn settings(&self) -> Result<FaultSettings> {
-        let mut all = serde_json::to_value(FaultSettings::default())?;
-        for given in &self.fault_set {
-            let Some((key, value)) = given.split_once('=') else {
-                return Err(usage(format!("--fault-set {given:?} is not key=value")));
-            };
-            // Numbers are numbers; everything else is text.
-            let value = value.parse::<i64>().map_or_else(|_| value.into(), serde_json::Value::from);
-            all[key] = value;
-        }
-        serde_json::from_value(all).map_err(|error| usage(format!("--fault-set: {error}")))
+        let pairs: Result<Vec<_>, _> = self.fault_set.iter().map(|text| strength(text)).collect();
+        pairs
+            .and_then(|pairs| strengthen(&FaultSettings::default(), pairs))
+            .map_err(|error| usage(format!("--fault-set: {error}")))
     }
 }
 

@@ -7,13 +7,14 @@ use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::Result;
-use perjury_campaign::{CampaignError, Pace, RunPlan, Say, Scenario};
+use perjury_campaign::{CampaignError, NAMED_RUNS, NamedRun, Pace, RunPlan, Say};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::{RunId, Store};
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload, transaction_timeout_ms,
 };
+use perjury_worker::script;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,10 +35,14 @@ pub(crate) struct Args {
     /// clock-skew; none for none; noop for faults that do nothing. A name that does not exist is answered with all names.
     #[arg(long, value_delimiter = ',', default_value = "kill")]
     nemesis: Vec<String>,
-    /// Roles that faults aim at in turn, comma-separated: leader, follower, controller, coordinator, random, all,
-    /// node:NUMBER. A role named twice comes twice as often.
+    /// Roles that faults aim at in turn, comma-separated: leader, follower, followers (all of them), controller, coordinator,
+    /// random, all, node:NUMBER. A role named twice comes twice as often.
     #[arg(long, value_delimiter = ',', default_value = "leader,all,leader,follower")]
     target: Vec<Target>,
+    /// A fault at a given time, KIND [ROLE] [of PARTITION] at TIME for TIME [with KEY=VALUE,…], such as "pause followers at
+    /// 5s for 2s", instead of --nemesis and --target; may be repeated, and faults may overlap.
+    #[arg(long, value_name = "FAULT")]
+    schedule: Vec<String>,
     /// The mean time from a heal to the next fault; 3s when absent, longer for clusters that start slowly.
     #[arg(long, value_parser = duration)]
     nemesis_interval: Option<Duration>,
@@ -79,8 +84,9 @@ pub(crate) struct Args {
     /// gap_ms (without an acknowledged write), election_ms, recovery_ms, stuck_ms (one operation).
     #[arg(long, value_name = "NAME=MS", value_parser = budget)]
     budget: Vec<(String, u64)>,
-    /// A named plan (raft-failover: form and measure, 100 messages read back, 1,000 messages with a leader kill), or a
-    /// file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
+    /// A named plan (raft-failover: form and measure, 100 messages read back, 1,000 messages with a leader kill;
+    /// acks1-lost-leader, unclean-election, power-loss, retry-duplicates: faults that overlap and make a cluster lose records or
+    /// write them twice), or a file: the plan.json of another run, or the same as TOML, for the same operations and faults again.
     #[arg(long, value_name = "NAME|FILE")]
     plan: Option<String>,
     #[command(flatten)]
@@ -178,8 +184,14 @@ pub(crate) fn from_words(words: Vec<std::ffi::OsString>, quiet: bool) -> Result<
 fn planned(args: &Args) -> Result<RunPlan> {
     let plan = match &args.plan {
         None => resolve(args)?,
-        Some(name) => match Scenario::named(name) {
-            Some(scenario) => scenario.settle(resolve(args)?),
+        Some(name) => match NamedRun::named(name) {
+            Some(named) => {
+                let given = |option: &str| args.given.iter().any(|given| given == option);
+                let mut plan = named.settle(resolve(args)?, &given).map_err(usage)?;
+                let nemesis = &plan.worker.nemesis;
+                plan.cluster.placement = args.faults.placement(&plan.cluster.driver, nemesis);
+                plan
+            }
             None => load(std::path::Path::new(name), args)?,
         },
     };
@@ -188,7 +200,7 @@ fn planned(args: &Args) -> Result<RunPlan> {
 }
 
 /// What a plan file decides; the command line may not say otherwise.
-const DECIDED: [&str; 14] = [
+const DECIDED: [&str; 15] = [
     "budget",
     "cluster",
     "cluster_version",
@@ -201,6 +213,7 @@ const DECIDED: [&str; 14] = [
     "rate",
     "concurrency",
     "seed",
+    "schedule",
     "bug",
     "acks",
 ];
@@ -261,7 +274,9 @@ fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
         return Err(usage(format!("--{option} cannot be used with a plan file, which decides it")));
     }
     let text = std::fs::read_to_string(path).map_err(|e| {
-        usage(format!("there is no plan {:?}: {e}; give raft-failover or a file", path.display()))
+        let named = NAMED_RUNS.map(|run| format!("\n  {}: {}", run.name, run.summary)).concat();
+        let path = path.display();
+        usage(format!("there is no plan {path:?}: {e}; give a file or one of these names:{named}"))
     })?;
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let parsed = if is_toml {
@@ -284,7 +299,18 @@ fn load(path: &std::path::Path, args: &Args) -> Result<RunPlan> {
 
 fn resolve(args: &Args) -> Result<RunPlan> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let nemesis = nemeses(&args.nemesis)?;
+    let mut nemesis = nemeses(&args.nemesis)?;
+    let schedule = script::parse(&args.schedule).map_err(|e| usage(format!("--schedule: {e}")))?;
+    if let Some(option) = ["nemesis", "target"]
+        .iter()
+        .find(|option| !schedule.is_empty() && args.given.iter().any(|given| given == *option))
+    {
+        return Err(usage(format!(
+            "--schedule stands in the place of --{option}: give one of them"
+        )));
+    }
+    nemesis.retain(|_| schedule.is_empty());
+    nemesis.extend(schedule.iter().map(|fault| fault.f));
     let replication_factor = match args.topic.replication_factor {
         Some(factor) => factor,
         None => i32::try_from(args.cluster.size().min(3))?,
@@ -330,7 +356,11 @@ fn resolve(args: &Args) -> Result<RunPlan> {
         fault_duration_ms: millis(args.fault_duration.unwrap_or(pace.fault)),
         schedule: Vec::new(),
     };
-    worker.schedule_faults();
+    if schedule.is_empty() {
+        worker.schedule_faults();
+    } else {
+        worker.follow(schedule);
+    }
     let name = args
         .name
         .clone()

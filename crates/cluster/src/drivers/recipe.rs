@@ -154,6 +154,12 @@ pub trait Recipe: Send + Sync + fmt::Debug {
     /// [`DriverError`]; then no node can be started.
     async fn prepare(&self, place: Place<'_>) -> Result<Vec<PreparedNode>, DriverError>;
 
+    /// Folders below a node's data whose log files are forced to the disk before anything follows from what is in them, so
+    /// that a loss of power leaves them as they are.
+    fn forced_logs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Finds the milestones among the nodes' log lines.
     fn milestones(&self) -> Option<MilestoneReader> {
         None
@@ -192,6 +198,7 @@ impl LocalDriver {
     #[must_use]
     pub fn new(recipe: Arc<dyn Recipe>, mut context: RunContext) -> Self {
         context.milestones = recipe.milestones();
+        context.forced_logs = recipe.forced_logs();
         let local = LocalProcesses::new(context, recipe.nodes());
         Self { recipe, local, kept: Kept::default(), prepared: Mutex::default() }
     }

@@ -58,15 +58,21 @@ fn keep(file: &Path, data: &Path, originals: &Path) -> io::Result<PathBuf> {
     Ok(copy)
 }
 
-/// Cuts `percent` of each newest log file off its end.
+/// Cuts `percent` of each newest log file off its end. What lies in a folder of one of the names `forced` is on the disk
+/// before anything follows from it, so that a loss of power takes nothing of it away.
 pub(super) fn cut_tails(
     data: &Path,
     suffix: &str,
     percent: u8,
+    forced: &[&str],
     originals: &Path,
 ) -> io::Result<Vec<Damage>> {
     let mut all = Vec::new();
-    for file in newest_logs(data, suffix)? {
+    let safe = |file: &Path| {
+        let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        folder.is_some_and(|name| forced.contains(&name))
+    };
+    for file in newest_logs(data, suffix)?.into_iter().filter(|file| !safe(file)) {
         let copy = keep(&file, data, originals)?;
         let before = fs::metadata(&copy)?.len();
         let rest = before * u64::from(100 - percent.min(100)) / 100;
@@ -156,13 +162,17 @@ mod tests {
     fn only_the_newest_log_loses_its_tail_and_the_original_is_kept() {
         let dir = data();
         let (data, originals) = (dir.path().join("data"), dir.path().join("originals"));
-        let damage = cut_tails(&data, ".log", 40, &originals).unwrap();
+        let metadata = data.join("forced-0");
+        fs::create_dir_all(&metadata).unwrap();
+        fs::write(metadata.join("00000000000000000000.log"), [4; 100]).unwrap();
+        let damage = cut_tails(&data, ".log", 40, &["forced-0"], &originals).unwrap();
         assert_eq!(damage.len(), 1);
         assert_eq!((damage[0].before, damage[0].after), (1000, 600));
         let newest = "t-0/00000000000000000500.log";
         assert_eq!(fs::read(originals.join(newest)).unwrap(), [2; 1000]);
         assert_eq!(fs::read(data.join(newest)).unwrap(), [2; 600]);
         assert_eq!(fs::read(data.join("t-0/00000000000000000000.log")).unwrap(), [1; 500]);
+        assert_eq!(fs::read(metadata.join("00000000000000000000.log")).unwrap(), [4; 100]);
     }
 
     #[test]
@@ -183,7 +193,7 @@ mod tests {
     fn nothing_to_damage_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();
         let originals = dir.path().join("originals");
-        assert_eq!(cut_tails(dir.path(), ".log", 40, &originals).unwrap(), []);
+        assert_eq!(cut_tails(dir.path(), ".log", 40, &[], &originals).unwrap(), []);
         assert_eq!(flip_bits(dir.path(), ".log", 2, 1, &originals).unwrap(), []);
     }
 }

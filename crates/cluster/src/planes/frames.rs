@@ -30,9 +30,7 @@ impl LocalProcesses {
         let proxy = stage.proxy.as_ref().ok_or(DriverError::NotPrepared)?;
         let link = proxy.of_clients(node).ok_or(DriverError::NotPrepared)?;
         let settings = &fault.settings;
-        let whole = fault.kind == FaultKind::Reorder
-            || (fault.kind == FaultKind::Delay && settings.api.is_none());
-        if whole {
+        if whole(fault) {
             let before = self.round_trips(&link).await;
             let delay = Duration::from_millis(settings.delay_ms);
             proxy.delay(&[node], delay, fault.kind == FaultKind::Reorder);
@@ -113,21 +111,28 @@ impl LocalProcesses {
     pub(super) async fn heal_frames(
         &self,
         stage: &Stage,
-        kind: FaultKind,
+        fault: &FaultSpec,
         node: NodeId,
     ) -> Result<Vec<Sight>, DriverError> {
         let proxy = stage.proxy.as_ref().ok_or(DriverError::NotPrepared)?;
         let link: Arc<Link> = proxy.of_clients(node).ok_or(DriverError::NotPrepared)?;
-        if matches!(kind, FaultKind::Delay | FaultKind::Reorder) {
+        if whole(fault) {
             proxy.delay(&[node], Duration::ZERO, false);
+        } else {
+            link.remove_rule(rule(fault.kind, &fault.settings)?);
         }
-        link.clear_rules();
         let (_, answered) = answer_state(&link.address().to_string(), PATIENCE).await;
         let after = if answered { "answers" } else { "does not answer" }.to_owned();
         let what = format!("node {node} through its link");
         let at_ns = self.now_ns();
         Ok(vec![Sight { what, before: None, after, at_ns, shows: answered }])
     }
+}
+
+/// Whether the fault concerns whole links and not the frames of one API.
+fn whole(fault: &FaultSpec) -> bool {
+    fault.kind == FaultKind::Reorder
+        || (fault.kind == FaultKind::Delay && fault.settings.api.is_none())
 }
 
 fn rule(kind: FaultKind, settings: &FaultSettings) -> Result<FrameRule, DriverError> {

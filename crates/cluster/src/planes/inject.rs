@@ -80,7 +80,7 @@ impl LocalProcesses {
     ) -> Result<FaultWitness, DriverError> {
         let stage = self.stage()?;
         match fault.kind.plane() {
-            Plane::Frames => witness.sights = self.heal_frames(&stage, fault.kind, node).await?,
+            Plane::Frames => witness.sights = self.heal_frames(&stage, fault, node).await?,
             Plane::Disk => witness.sights = self.heal_disk(&stage, fault.kind, node).await?,
             Plane::Clock => witness.sights = self.skew(&stage, node, 0).await?,
             Plane::Files | Plane::Process | Plane::Network => {
@@ -105,8 +105,10 @@ impl LocalProcesses {
             *damages += 1;
             self.context().node_dir(node).join(format!("originals-{}", *damages))
         };
-        let (kind, settings) = (fault.kind, fault.settings.clone());
-        let damage = beside(move || damage_files(kind, &settings, data, originals)).await?;
+        let (kind, settings, forced) =
+            (fault.kind, fault.settings.clone(), self.context().forced_logs);
+        let damage = move || damage_files(kind, &settings, data, forced, originals);
+        let damage = beside(damage).await?;
         let damage = damage.map_err(PlaneError::Files)?;
         let at_ns = self.now_ns();
         witness.sights = damage.into_iter().map(|damage| damage_sight(&damage, at_ns)).collect();
@@ -258,13 +260,14 @@ fn damage_files(
     kind: FaultKind,
     settings: &FaultSettings,
     data: PathBuf,
+    forced: &[&str],
     originals: PathBuf,
 ) -> std::io::Result<Vec<files::Damage>> {
     let suffix = settings.log_suffix.as_str();
     if kind == FaultKind::BitFlip {
         files::flip_bits(&data, suffix, settings.flips, settings.pick, &originals)
     } else {
-        files::cut_tails(&data, suffix, settings.tail_percent, &originals)
+        files::cut_tails(&data, suffix, settings.tail_percent, forced, &originals)
     }
 }
 

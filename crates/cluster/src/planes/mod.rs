@@ -13,7 +13,7 @@ pub use disk::{Disk, DiskError};
 pub use inject::Outcomes;
 
 use crate::driver::DriverError;
-use crate::fault::Sight;
+use crate::fault::{FaultKind, Sight};
 use crate::net::{Cut, Namespaces, NetError};
 use crate::node::NodeId;
 use crate::placement::Placement;
@@ -60,10 +60,18 @@ pub(crate) struct Stage {
     pub(crate) proxy: Option<Arc<Proxy>>,
     disks: BTreeMap<NodeId, Arc<Disk>>,
     clocks: BTreeMap<NodeId, SkewedClock>,
-    /// The cuts of the network that are in force.
-    cuts: Mutex<BTreeSet<Cut>>,
+    /// The splits of the network that are in force, in the order in which they came.
+    splits: Mutex<Vec<Split>>,
     /// What the copies that are kept before a file is damaged are named by.
     damages: Mutex<u32>,
+}
+
+/// A split of the network that is in force. Several can be at the same time.
+#[derive(Clone, Debug)]
+struct Split {
+    kind: FaultKind,
+    victims: Vec<NodeId>,
+    cuts: BTreeSet<Cut>,
 }
 
 impl Stage {
@@ -90,8 +98,8 @@ impl Stage {
             }
         }
         let proxy = placement.proxy.then(|| Arc::new(Proxy::new()));
-        let (cuts, damages) = (Mutex::default(), Mutex::default());
-        Ok(Self { namespaces, proxy, disks, clocks, cuts, damages })
+        let (splits, damages) = (Mutex::default(), Mutex::default());
+        Ok(Self { namespaces, proxy, disks, clocks, splits, damages })
     }
 
     /// The address that a node binds to.
@@ -117,9 +125,21 @@ impl Stage {
         }
     }
 
+    /// The cuts of all splits that are in force.
+    fn cuts(&self) -> BTreeSet<Cut> {
+        locked(&self.splits).iter().flat_map(|split| split.cuts.iter().copied()).collect()
+    }
+
+    /// Ends one split and gives its cuts.
+    fn end_split(&self, kind: FaultKind, victims: &[NodeId]) -> BTreeSet<Cut> {
+        let mut splits = locked(&self.splits);
+        let at = splits.iter().position(|s| s.kind == kind && s.victims == victims);
+        at.map(|at| splits.remove(at).cuts).unwrap_or_default()
+    }
+
     /// Takes back all that is in force and removes the rest. Blocks.
     pub(crate) fn tear_down(&self) {
-        locked(&self.cuts).clear();
+        locked(&self.splits).clear();
         self.disks.values().for_each(|disk| disk.remove());
         if let Some(namespaces) = &self.namespaces {
             namespaces.remove();

@@ -1,7 +1,7 @@
 //! Splits, loss and bandwidth, through namespaces or the proxy.
 
 use super::inject::{Outcomes, unsupported};
-use super::{PlaneError, Stage, beside, sight};
+use super::{PlaneError, Split, Stage, beside, sight};
 use crate::driver::DriverError;
 use crate::fault::{FaultKind, FaultSpec, Sight};
 use crate::local::LocalProcesses;
@@ -49,7 +49,7 @@ impl LocalProcesses {
                         "the victims are all nodes, so that nobody is left to be cut off from";
                     return Err(unsupported(fault.kind, why.to_owned()));
                 }
-                self.split(&stage, cuts).await
+                self.split(&stage, Split { kind: fault.kind, victims: nodes.to_vec(), cuts }).await
             }
         }
     }
@@ -57,10 +57,13 @@ impl LocalProcesses {
     async fn split(
         &self,
         stage: &Arc<Stage>,
-        cuts: BTreeSet<Cut>,
+        split: Split,
     ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
+        // What another split cuts already shows nothing of this one.
+        let cuts = open_without(&split.cuts, &stage.cuts());
         let before = self.connections(stage, &cuts).await?;
-        self.enforce(stage, cuts.clone()).await?;
+        locked(&stage.splits).push(split);
+        self.enforce(stage).await?;
         let after = self.connections(stage, &cuts).await?;
         let dropped = self.stopped_packets(stage).await?;
         let at_ns = self.now_ns();
@@ -83,9 +86,9 @@ impl LocalProcesses {
         Ok(sights)
     }
 
-    /// Lets exactly these cuts be in force, on whichever plane there is.
-    async fn enforce(&self, stage: &Arc<Stage>, cuts: BTreeSet<Cut>) -> Result<(), DriverError> {
-        locked(&stage.cuts).clone_from(&cuts);
+    /// Lets exactly the cuts of the present splits be in force, on whichever plane there is.
+    async fn enforce(&self, stage: &Arc<Stage>) -> Result<(), DriverError> {
+        let cuts = stage.cuts();
         if let Some(namespaces) = stage.namespaces.clone() {
             beside(move || namespaces.cut(&cuts)).await?.map_err(PlaneError::Net)?;
         } else if let Some(proxy) = &stage.proxy {
@@ -234,16 +237,22 @@ impl LocalProcesses {
             }
             (FaultKind::Bandwidth, None, Some(proxy)) => proxy.limit(nodes, 0),
             (FaultKind::Loss | FaultKind::Bandwidth, ..) => return Err(DriverError::NotPrepared),
-            _ => return self.rejoin(&stage).await,
+            _ => return self.rejoin(&stage, fault.kind, nodes).await,
         }
         let seen = self.connections_of_clients(&stage, nodes).await?;
         Ok(seen)
     }
 
-    /// Takes all cuts back, and tries the connections that were cut.
-    async fn rejoin(&self, stage: &Arc<Stage>) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
-        let were = std::mem::take(&mut *locked(&stage.cuts));
-        self.enforce(stage, BTreeSet::new()).await?;
+    /// Takes the cuts of one split back, and tries the connections that no other split cuts.
+    async fn rejoin(
+        &self,
+        stage: &Arc<Stage>,
+        kind: FaultKind,
+        victims: &[NodeId],
+    ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
+        let were = stage.end_split(kind, victims);
+        let were = open_without(&were, &stage.cuts());
+        self.enforce(stage).await?;
         let now = self.connections(stage, &were).await?;
         let at_ns = self.now_ns();
         let seen = now.into_iter().map(|(cut, after)| {
@@ -272,6 +281,13 @@ impl LocalProcesses {
 const ACCEPTED: &str = "accepted";
 const ANSWERED: &str = "answered";
 const SILENT: &str = "no answer";
+
+/// Those of the cuts `of` over which a connection works unless they cut it: it needs both directions, and `others` may cut
+/// one of them.
+fn open_without(of: &BTreeSet<Cut>, others: &BTreeSet<Cut>) -> BTreeSet<Cut> {
+    let back = |cut: &Cut| Cut { from: cut.to, to: cut.from };
+    of.iter().filter(|cut| !others.contains(cut) && !others.contains(&back(cut))).copied().collect()
+}
 
 fn said(state: PortState) -> &'static str {
     match state {

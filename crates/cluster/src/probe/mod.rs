@@ -3,9 +3,11 @@
 //! The requests go over plain TCP with a deadline each, without librdkafka: an observer must not
 //! share the retries, caches and back-off of the clients whose view it is compared with.
 
+mod offsets;
 mod types;
 mod wire;
 
+pub use offsets::{EndOffset, GroupCommit};
 pub use types::{
     Broker, ClusterDescription, ClusterMetadata, NewTopic, PartitionMetadata, ProbeError,
 };

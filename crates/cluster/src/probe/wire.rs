@@ -28,7 +28,7 @@ const NO_ERROR: i16 = 0;
 /// A connection to one broker. After an error it must be dropped: an answer may still be under way.
 #[derive(Debug)]
 pub struct Connection {
-    address: String,
+    pub(super) address: String,
     stream: TcpStream,
     correlation: i32,
     versions: BTreeMap<i16, (i16, i16)>,
@@ -151,7 +151,7 @@ impl Connection {
     }
 
     /// The highest version within `lowest..=highest` that the broker serves too.
-    fn version<Q: Request>(&self, lowest: i16, highest: i16) -> Result<i16, ProbeError> {
+    pub(super) fn version<Q: Request>(&self, lowest: i16, highest: i16) -> Result<i16, ProbeError> {
         let served = self.versions.get(&Q::KEY).copied();
         let common = served.map(|(min, max)| (min.max(lowest), max.min(highest)));
         match common {
@@ -165,7 +165,7 @@ impl Connection {
         }
     }
 
-    fn check(&self, code: i16, message: Option<&StrBytes>) -> Result<(), ProbeError> {
+    pub(super) fn check(&self, code: i16, message: Option<&StrBytes>) -> Result<(), ProbeError> {
         if code == NO_ERROR {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl Connection {
         Err(ProbeError::Refused { address: self.address.clone(), code, message })
     }
 
-    async fn request<Q: Request>(
+    pub(super) async fn request<Q: Request>(
         &mut self,
         request: &Q,
         version: i16,
@@ -256,7 +256,7 @@ impl Connection {
     }
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 

@@ -226,10 +226,16 @@ impl Link {
         locked(&self.state.rules).add(rule);
     }
 
+    /// Removes one rule like this one, if there is one, and lets go what it holds.
+    pub fn remove_rule(&self, rule: FrameRule) {
+        locked(&self.state.rules).remove(rule);
+        // Whoever waits for the end of a rule looks again when the weather was touched.
+        self.state.weather.send_modify(|_| {});
+    }
+
     /// Removes all rules and lets go what they hold.
     pub fn clear_rules(&self) {
         locked(&self.state.rules).clear();
-        // Whoever waits for the end of a rule looks again when the weather was touched.
         self.state.weather.send_modify(|_| {});
     }
 

@@ -57,6 +57,12 @@ impl Rules {
         self.next
     }
 
+    pub(super) fn remove(&mut self, rule: FrameRule) {
+        if let Some(at) = self.rules.iter().position(|(_, other, _)| *other == rule) {
+            self.rules.remove(at);
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.rules.clear();
     }

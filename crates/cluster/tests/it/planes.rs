@@ -6,7 +6,7 @@ use perjury_cluster::privileges::privileges;
 use perjury_cluster::proxy::{Direction, FrameAction, FrameRule};
 use perjury_cluster::{
     Driver, FaultKind, FaultSettings, FaultSpec, KafkaProbe, MetadataProbe, NodeId, Placement,
-    ProcessIdentity, undo,
+    Plane, ProcessIdentity, undo,
 };
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -203,14 +203,16 @@ async fn a_killed_node_s_files_lose_their_tail_or_a_bit_and_the_original_is_kept
     rig.cluster.shutdown().await;
 }
 
-/// Starts a parent that injects `fault` and is killed with SIGKILL; replays its journal.
-async fn killed_in_the_middle_of(fault: FaultKind) {
+/// Starts a parent that injects these faults at the same time and is killed with SIGKILL; replays its journal.
+async fn killed_in_the_middle_of(faults: &[FaultKind]) {
     let dir = tempfile::tempdir().unwrap();
     let before = namespaces();
+    let names: Vec<&str> = faults.iter().map(|fault| fault.as_str()).collect();
+    let names = names.join(",");
     let mut parent = Command::new(fixture())
         .arg("parent")
         .arg(dir.path())
-        .arg(fault.as_str())
+        .arg(&names)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -221,14 +223,14 @@ async fn killed_in_the_middle_of(fault: FaultKind) {
         .take_while(|line| line != "done")
         .map(|line| serde_json::from_str(&line).unwrap())
         .collect();
-    assert_eq!(nodes.len(), 3);
     parent.kill().unwrap();
     parent.wait().unwrap();
+    assert_eq!(nodes.len(), 3, "{names}");
     let undone = undo::replay(&dir.path().join(undo::FILE_NAME)).unwrap();
     let failed = |undone: &undo::Undone| {
         matches!(undone.outcome, undo::UndoOutcome::Failed(_) | undo::UndoOutcome::InUse)
     };
-    assert!(!undone.iter().any(failed), "{fault}: {undone:?}");
+    assert!(!undone.iter().any(failed), "{names}: {undone:?}");
     eventually("all nodes end", || !nodes.iter().any(ProcessIdentity::is_alive)).await;
     let own = |undone: &undo::Undone| match &undone.entry.deed {
         undo::Deed::Namespace { name } => Some(name.clone()),
@@ -236,23 +238,52 @@ async fn killed_in_the_middle_of(fault: FaultKind) {
     };
     let made: Vec<String> = undone.iter().filter_map(own).collect();
     assert!(!made.iter().any(|name| before.contains(name) || namespaces().contains(name)));
-    assert_eq!(mounts_below(dir.path()), Vec::<String>::new(), "{fault}");
+    assert_eq!(mounts_below(dir.path()), Vec::<String>::new(), "{names}");
     assert_eq!(undo::pending(&dir.path().join(undo::FILE_NAME)).unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_sigkill_in_the_middle_of_each_kind_of_fault_a_replay_restores_the_machine() {
-    use FaultKind::{Bandwidth, ClockSkew, Delay, DiskFull, DiskSlow, Kill, LoseTail, Partition};
-    for fault in [Kill, Delay, LoseTail] {
-        killed_in_the_middle_of(fault).await;
-    }
-    let root = possible(FaultKind::Loss, true);
-    for fault in [Partition, Bandwidth, DiskFull, DiskSlow] {
-        if root && possible(fault, true) {
-            killed_in_the_middle_of(fault).await;
+    let of = |planes: &[Plane]| -> Vec<FaultKind> {
+        FaultKind::BREAKING.into_iter().filter(|kind| planes.contains(&kind.plane())).collect()
+    };
+    // Three at a time, one a node, of those that end or stop a process; the others get along with each other.
+    let mut groups: Vec<Vec<FaultKind>> =
+        of(&[Plane::Process, Plane::Files]).chunks(3).map(<[_]>::to_vec).collect();
+    groups
+        .extend([&[Plane::Frames][..], &[Plane::Network], &[Plane::Disk], &[Plane::Clock]].map(of));
+    let covered: usize = groups.iter().map(Vec::len).sum();
+    assert_eq!(covered, FaultKind::BREAKING.len());
+    for group in groups {
+        let first = group[0];
+        let as_root = matches!(first.plane(), Plane::Network | Plane::Disk);
+        if group.iter().all(|fault| possible(*fault, as_root)) {
+            killed_in_the_middle_of(&group).await;
         }
     }
-    if possible(ClockSkew, false) {
-        killed_in_the_middle_of(ClockSkew).await;
-    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn splits_overlap_and_each_heals_its_own() {
+    let rig = rig(Placement { proxy: true, ..Placement::default() });
+    rig.cluster.form(LONG).await.unwrap();
+    let (one, other) = (FaultKind::OneWayIn.into(), FaultKind::Isolate.into());
+    let seen = async |healed: bool, fault: &FaultSpec, node: NodeId| {
+        let done = if healed {
+            rig.cluster.heal(fault, &[node]).await
+        } else {
+            rig.cluster.apply(fault, &[node]).await
+        };
+        let witness = done.into_iter().next().unwrap().1.unwrap();
+        assert!(witness.witnessed, "{} of node {node}: {}", fault.kind, witness.why);
+    };
+    seen(false, &one, NodeId(1)).await;
+    seen(false, &other, NodeId(2)).await;
+    seen(true, &one, NodeId(1)).await;
+    // Node 2 is still cut off from its clients.
+    let probe = KafkaProbe::new(Duration::from_millis(500));
+    assert!(probe.metadata(&rig.driver.address(NodeId(2)).unwrap()).await.is_err());
+    seen(true, &other, NodeId(2)).await;
+    assert!(probe.metadata(&rig.driver.address(NodeId(2)).unwrap()).await.is_ok());
+    rig.cluster.shutdown().await;
 }

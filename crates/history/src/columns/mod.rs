@@ -246,6 +246,17 @@ impl History {
         &self.f_table[usize::from(self.fs[i])]
     }
 
+    /// The number of what was asked, for tables that have one entry a function: dense from 0 in order of first
+    /// appearance. See [`History::f_of`].
+    pub fn f_id(&self, i: usize) -> u8 {
+        self.fs[i]
+    }
+
+    /// The function of this number; `None` when the history has none.
+    pub fn f_of(&self, id: u8) -> Option<&F> {
+        self.f_table.get(usize::from(id))
+    }
+
     /// The invocation of a completion, or the completion of an invocation.
     pub fn pair(&self, i: usize) -> Option<usize> {
         (self.pairs[i] != NO_PAIR).then_some(self.pairs[i] as usize)

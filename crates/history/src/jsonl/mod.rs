@@ -62,7 +62,7 @@ pub fn read(source: impl BufRead, name: &str, options: &ReadOptions) -> Result<H
             }
             Err(f) => return Err(fault(f)),
         };
-        check_order(&parsed, &builder, last_time, options).map_err(fault)?;
+        check_order(&parsed, 0, &builder, last_time, options).map_err(fault)?;
         last_time = parsed.time.map_or(last_time, |(t, _)| last_time.max(t));
         let time = parsed.time.map(|(t, _)| t);
         builder.finish_row_shared(time, parsed.process, parsed.kind, parsed.f, parsed.extra);
@@ -83,6 +83,52 @@ pub fn read_header(
     options: &ReadOptions,
 ) -> Result<Header, ReadError> {
     read_header_line(&mut Lines::new(source, options.line_bytes_max), name)
+}
+
+/// Where a stretch of a history begins, for [`read_stretch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The index of its first event.
+    pub index: u64,
+    /// The number of its first line, counted from 1; only for messages.
+    pub line: u64,
+    /// The latest time before it, in nanoseconds; `i64::MIN` when there is none.
+    pub time: i64,
+}
+
+/// Reads consecutive whole lines from the middle of a native history, as a reader does that keeps only windows of it. Row
+/// `i` of the answer is the event with index `place.index + i`; completions whose invocation stands elsewhere have no pair.
+///
+/// # Errors
+/// As [`read`]; a torn line is an error here.
+pub fn read_stretch(
+    text: &[u8],
+    name: &str,
+    place: Place,
+    options: &ReadOptions,
+) -> Result<History, ReadError> {
+    let mut lines = Lines::new(text, options.line_bytes_max);
+    let mut builder = HistoryBuilder::default();
+    let mut reader = RowReader::default();
+    let mut last_time = place.time;
+    loop {
+        let number = place.line + lines.number;
+        let line = match lines.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(builder.finish()),
+            Err(kind) => {
+                return Err(ReadError { name: name.into(), line: number, column: 1, kind });
+            }
+        };
+        let fault = |f: Fault| f.in_line(name, number, line.bytes);
+        let Some(parsed) = parse(&line, &mut reader, &mut builder).map_err(fault)? else {
+            continue;
+        };
+        check_order(&parsed, place.index, &builder, last_time, options).map_err(fault)?;
+        last_time = parsed.time.map_or(last_time, |(t, _)| last_time.max(t));
+        let time = parsed.time.map(|(t, _)| t);
+        builder.finish_row_shared(time, parsed.process, parsed.kind, parsed.f, parsed.extra);
+    }
 }
 
 /// Parses one line after the header, as a live check does that follows a growing file.
@@ -118,11 +164,12 @@ fn parse(
 
 fn check_order(
     parsed: &row::Parsed,
+    first: u64,
     builder: &HistoryBuilder,
     last_time: i64,
     options: &ReadOptions,
 ) -> Result<(), Fault> {
-    let expected = builder.len() as u64;
+    let expected = first + builder.len() as u64;
     if expected >= options.events_max {
         return Err(Fault { at: 0, kind: ReadErrorKind::TooMany { limit: options.events_max } });
     }

@@ -2,18 +2,18 @@
 
 use crate::AppState;
 use crate::error::ApiError;
+use crate::histories::Windows;
 use crate::routes::params::{Asked, InRun, commas, given};
 use axum::Json;
 use axum::extract::State;
-use perjury_history::{History, Kind, Process};
+use perjury_history::{Kind, Process};
 use perjury_store::RunDir;
-use perjury_view::filter::{Ended, Filter, Who, search};
+use perjury_view::filter::{Ended, Filter, Found, Who, search};
 use perjury_view::log::{LogView, log as build_log};
 use perjury_view::operation::{Op, OperationView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1000;
@@ -75,11 +75,11 @@ pub(crate) async fn operations(
             return Ok(Json(answer));
         }
     }
-    let history = state.histories.get(&run).await?;
+    let windows = state.histories.windows(&run).await?;
     let answer = tokio::task::spawn_blocking(move || {
         let answer = match given(query.index.clone()) {
-            Some(indices) => by_index(&history, &indices),
-            None => by_search(&history, query),
+            Some(indices) => by_index(&windows, &indices),
+            None => by_search(&windows, query),
         }?;
         serde_json::to_value(answer).map_err(|e| ApiError::internal(e.to_string()))
     });
@@ -106,8 +106,42 @@ fn kept(run: &RunDir, indices: &str) -> Result<Option<Value>, ApiError> {
     ))
 }
 
-fn by_index(history: &History, indices: &str) -> Result<OperationsAnswer, ApiError> {
-    let mut ops: BTreeSet<(usize, Option<usize>)> = BTreeSet::new();
+impl Windows {
+    /// The operation of a row; `None` beyond the last one.
+    fn op(&self, row: usize) -> Result<Option<Op>, ApiError> {
+        Ok(match self {
+            Windows::Whole(history) => (row < history.len()).then(|| Op::of(history, row)),
+            Windows::Paged(paged) => paged.op(row)?,
+        })
+    }
+
+    fn view(&self, op: Op, records_max: usize) -> Result<OperationView, ApiError> {
+        Ok(match self {
+            Windows::Whole(history) => OperationView::of(history, op, records_max),
+            Windows::Paged(paged) => paged.view(op, records_max)?,
+        })
+    }
+
+    fn search(&self, filter: &Filter, from: usize, limit: usize) -> Result<Found, ApiError> {
+        Ok(match self {
+            Windows::Whole(history) => {
+                let Ok(found) = search(&**history, filter, from, limit);
+                found
+            }
+            Windows::Paged(paged) => search(&**paged, filter, from, limit)?,
+        })
+    }
+
+    fn log(&self, key: &str, from: i64, to: i64) -> Result<Option<LogView>, ApiError> {
+        Ok(match self {
+            Windows::Whole(history) => build_log(history, key, from, to),
+            Windows::Paged(paged) => paged.log(key, from, to)?,
+        })
+    }
+}
+
+fn by_index(windows: &Windows, indices: &str) -> Result<OperationsAnswer, ApiError> {
+    let mut ops: BTreeMap<usize, Op> = BTreeMap::new();
     for text in commas(Some(indices)).take(INDICES_MAX) {
         let index = text.parse::<usize>().map_err(|_| {
             ApiError::bad_request(
@@ -116,19 +150,14 @@ fn by_index(history: &History, indices: &str) -> Result<OperationsAnswer, ApiErr
             )
         })?;
         // An index beyond the end is left out: reports outlive torn histories.
-        if index < history.len() {
-            let op = Op::of(history, index);
-            ops.insert((op.first(), op.complete));
-        }
+        ops.extend(windows.op(index)?.map(|op| (op.first(), op)));
     }
-    let operations: Vec<OperationView> = ops
-        .into_iter()
-        .map(|(first, _)| OperationView::of(history, Op::of(history, first), RECORDS_BY_INDEX))
-        .collect();
+    let views = ops.into_values().map(|op| windows.view(op, RECORDS_BY_INDEX));
+    let operations = views.collect::<Result<Vec<OperationView>, ApiError>>()?;
     Ok(OperationsAnswer { total: operations.len(), operations, before: 0, next: None })
 }
 
-fn by_search(history: &History, query: OperationsQuery) -> Result<OperationsAnswer, ApiError> {
+fn by_search(windows: &Windows, query: OperationsQuery) -> Result<OperationsAnswer, ApiError> {
     let filter = Filter {
         who: who(query.process.as_deref())?,
         f: given(query.f),
@@ -141,10 +170,10 @@ fn by_search(history: &History, query: OperationsQuery) -> Result<OperationsAnsw
         until: query.until,
     };
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-    let found = search(history, &filter, query.from.unwrap_or(0), limit);
-    let view = |op: &Op| OperationView::of(history, *op, RECORDS_IN_SEARCH);
+    let found = windows.search(&filter, query.from.unwrap_or(0), limit)?;
+    let views = found.operations.iter().map(|op| windows.view(*op, RECORDS_IN_SEARCH));
     Ok(OperationsAnswer {
-        operations: found.operations.iter().map(view).collect(),
+        operations: views.collect::<Result<_, ApiError>>()?,
         total: found.total,
         before: found.before,
         next: found.next,
@@ -199,13 +228,12 @@ pub(crate) async fn log(
     InRun(run): InRun,
     Asked(query): Asked<LogQuery>,
 ) -> Result<Json<LogView>, ApiError> {
-    let history = state.histories.get(&run).await?;
+    let windows = state.histories.windows(&run).await?;
     let from = query.from.unwrap_or(0);
     let most = from.saturating_add(LOG_ROWS_MAX - 1);
     let to = query.to.unwrap_or(most).min(most);
     let key = query.key.clone();
-    let build = move |history: Arc<History>| build_log(&history, &key, from, to);
-    let view = tokio::task::spawn_blocking(move || build(history)).await?;
+    let view = tokio::task::spawn_blocking(move || windows.log(&key, from, to)).await??;
     view.map(Json).ok_or_else(|| {
         ApiError::not_found(
             format!("no send or poll of the history names the key {:?}", query.key),

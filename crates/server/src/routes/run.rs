@@ -2,6 +2,7 @@
 
 use crate::AppState;
 use crate::error::ApiError;
+use crate::histories::Windows;
 use crate::routes::params::{Asked, InRun};
 use axum::Json;
 use axum::extract::State;
@@ -75,10 +76,16 @@ pub(crate) async fn timeline(
             return Ok(Json(kept["timeline"].take()));
         }
     }
-    let history = state.histories.get(&run).await?;
-    let built = tokio::task::spawn_blocking(move || {
-        serde_json::to_value(build(&history, query.from, query.to, points))
+    let windows = state.histories.windows(&run).await?;
+    let built = tokio::task::spawn_blocking(move || -> Result<_, ApiError> {
+        Ok(match windows {
+            Windows::Whole(history) => {
+                let Ok(built) = build(&*history, query.from, query.to, points);
+                built
+            }
+            Windows::Paged(paged) => build(&*paged, query.from, query.to, points)?,
+        })
     });
-    let built = built.await?.map_err(|e| ApiError::internal(e.to_string()))?;
-    Ok(Json(built))
+    let built = serde_json::to_value(built.await??);
+    Ok(Json(built.map_err(|e| ApiError::internal(e.to_string()))?))
 }

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod campaigns;
 mod evidence;
+mod paged;
 mod security;
 mod support;
 mod table;

@@ -98,8 +98,17 @@ impl Served {
         self.app.clone().oneshot(request).await.unwrap().status()
     }
 
+    /// Every history is read a block at a time.
+    pub(crate) fn with_runs_paged() -> Served {
+        Served::with_state(|state| state.paged_from(0)).and_runs()
+    }
+
     pub(crate) fn with_runs() -> Served {
-        let served = Served::new();
+        Served::new().and_runs()
+    }
+
+    fn and_runs(self) -> Served {
+        let served = self;
         write_lost(&served.place("lost/20261123T120431.207Z"));
         let bad = served.place("broken/20261122T000000.000Z");
         fs::write(bad.join("report.json"), "{\"schema\":").unwrap();

@@ -26,7 +26,7 @@ pub(super) fn header(options: &Options) -> Header {
             replication_factor: Some(3),
             min_insync_replicas: Some(2),
             unclean_leader_election: Some(false),
-            fsync_before_ack: None,
+            ..Configuration::default()
         },
         cluster: json!({"driver": "sim", "nodes": [1, 2, 3], "bugs": bugs}),
         ..Header::default()

@@ -33,6 +33,13 @@ pub(super) const PARTITION_LIMIT: i32 = 1_000;
 /// Settings that are taken because this broker behaves as they say anyhow.
 const FIXED_SETTINGS: [(&str, &str); 2] = [("retention.ms", "-1"), ("retention.bytes", "-1")];
 
+/// When Kafka closes a segment, in milliseconds.
+const SEGMENT_MS: &str = "segment.ms";
+/// How long a record may wait for Kafka's compaction, in milliseconds.
+const MAX_COMPACTION_LAG: &str = "max.compaction.lag.ms";
+/// The share of a log that must be uncompacted before Kafka compacts it.
+const MIN_DIRTY_RATIO: &str = "min.cleanable.dirty.ratio";
+
 /// An error of the protocol with a sentence for the user.
 pub(super) type Problem = (ResponseError, String);
 
@@ -140,6 +147,9 @@ fn check_setting(name: &str, value: &str) -> Result<(), Problem> {
         MIN_INSYNC_REPLICAS => value.parse::<u16>().is_ok_and(|count| count > 0),
         UNCLEAN_ELECTION => matches!(value, "true" | "false"),
         CLEANUP_POLICY => matches!(value, "delete" | "compact"),
+        // Logs of compacted topics are rolled and compacted every second, which is as soon as these can ask for.
+        SEGMENT_MS | MAX_COMPACTION_LAG => value.parse::<i64>().is_ok_and(|ms| ms >= 1000),
+        MIN_DIRTY_RATIO => value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)),
         DELETE_RETENTION => value.parse::<i64>().is_ok_and(|ms| ms >= 0),
         name => FIXED_SETTINGS.contains(&(name, value)),
     };

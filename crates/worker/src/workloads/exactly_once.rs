@@ -8,7 +8,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, wait_for};
+use super::{Description, threads, transactional, is_due};
 use crate::attempt::{Consumed, End, Ended, Request, Step};
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{Session, SessionError, Shared};
@@ -110,7 +110,7 @@ async fn feed(
     let mut due = Instant::now();
     loop {
         let gap = stream.gap();
-        if !wait_for(&mut due, gap, deadline, &stop).await {
+        if !is_due(&mut due, gap, deadline, &stop).await {
             break;
         }
         match stream.sends(&topic.topic, FEED_MAX) {
@@ -163,7 +163,7 @@ async fn process(
     let mut due = Instant::now();
     loop {
         let gap = processor.stream.gap();
-        if !wait_for(&mut due, gap, deadline, &stop).await {
+        if !is_due(&mut due, gap, deadline, &stop).await {
             break;
         }
         processor.step().await?;

@@ -5,7 +5,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, wait_for};
+use super::{Description, threads, transactional, is_due};
 use crate::attempt::{End, Step};
 use crate::session::{Session, SessionError, Shared};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ async fn work(
     let mut due = Instant::now();
     loop {
         let gap = stream.gap();
-        if !wait_for(&mut due, gap, deadline, &stop).await {
+        if !is_due(&mut due, gap, deadline, &stop).await {
             break;
         }
         let planned = stream.sends(&topic.topic, 3);

@@ -3,9 +3,13 @@
 //! One file a workload. A workload is a main phase, in which all threads work and the nemesis breaks the cluster, and a
 //! final phase after everything was healed, in which what the main phase was promised is read back.
 
+mod admin;
+mod compacted;
 mod exactly_once;
 mod fencing;
 mod final_reads;
+mod group;
+mod list_offsets;
 mod observers;
 mod queue;
 mod stream;
@@ -52,12 +56,28 @@ pub enum Workload {
     ExactlyOnce,
     /// Pairs of producers take one transactional id from each other.
     Fencing,
+    /// A consumer group reads what others send, while members come and go.
+    Group,
+    /// Keys of a compacted topic are written again and again, deleted, and read back.
+    Compacted,
+    /// Several clients ask for the ends of logs that grow.
+    ListOffsets,
+    /// Topics are made, extended and deleted, and records deleted, under load.
+    Admin,
 }
 
 impl Workload {
     /// All of them.
-    pub const ALL: [Workload; 4] =
-        [Workload::Queue, Workload::Txn, Workload::ExactlyOnce, Workload::Fencing];
+    pub const ALL: [Workload; 8] = [
+        Workload::Queue,
+        Workload::Txn,
+        Workload::Group,
+        Workload::ExactlyOnce,
+        Workload::Fencing,
+        Workload::Compacted,
+        Workload::ListOffsets,
+        Workload::Admin,
+    ];
 
     /// What there is to say of it.
     pub fn describe(self) -> &'static Description {
@@ -66,6 +86,10 @@ impl Workload {
             Workload::Txn => &txn::DESCRIPTION,
             Workload::ExactlyOnce => &exactly_once::DESCRIPTION,
             Workload::Fencing => &fencing::DESCRIPTION,
+            Workload::Group => &group::DESCRIPTION,
+            Workload::Compacted => &compacted::DESCRIPTION,
+            Workload::ListOffsets => &list_offsets::DESCRIPTION,
+            Workload::Admin => &admin::DESCRIPTION,
         }
     }
 
@@ -77,17 +101,29 @@ impl Workload {
     /// The topics that it needs, the one of the plan first.
     pub fn topics(self, plan: &WorkerPlan) -> Vec<TopicSettings> {
         match self {
-            Workload::Queue | Workload::Txn | Workload::Fencing => vec![plan.topic.clone()],
+            Workload::Compacted => vec![compacted::topic(plan)],
             Workload::ExactlyOnce => vec![plan.topic.clone(), exactly_once::outputs(plan)],
+            Workload::Queue
+            | Workload::Txn
+            | Workload::Fencing
+            | Workload::Group
+            | Workload::ListOffsets
+            | Workload::Admin => vec![plan.topic.clone()],
         }
     }
 
     /// What its clients add to the configuration by which a run is judged.
     pub(crate) fn configure(self, configuration: &mut Configuration) {
         match self {
-            Workload::Queue => {
+            Workload::Queue | Workload::Compacted | Workload::ListOffsets | Workload::Admin => {
                 configuration.transactional = Some(false);
                 configuration.sub_via = vec![SubVia::Assign];
+                configuration.compacted = (self == Workload::Compacted).then_some(true);
+            }
+            Workload::Group => {
+                configuration.transactional = Some(false);
+                // The final reads are by assignment.
+                configuration.sub_via = vec![SubVia::Subscribe, SubVia::Assign];
             }
             Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
                 transactional::configure(configuration);
@@ -121,6 +157,10 @@ pub async fn main_phase(shared: Arc<Shared>, stop: CancellationToken) -> Result<
         Workload::Txn => txn::main_phase(shared, stop).await,
         Workload::ExactlyOnce => exactly_once::main_phase(shared, stop).await,
         Workload::Fencing => fencing::main_phase(shared, stop).await,
+        Workload::Group => group::main_phase(shared, stop).await,
+        Workload::Compacted => compacted::main_phase(shared, stop).await,
+        Workload::ListOffsets => list_offsets::main_phase(shared, stop).await,
+        Workload::Admin => admin::main_phase(shared, stop).await,
     }
 }
 
@@ -133,9 +173,13 @@ pub async fn final_phase(
     stop: CancellationToken,
 ) -> Result<FinalPhase, SessionError> {
     match shared.plan.workload {
-        Workload::Queue => final_reads::final_phase(shared, stop).await,
         Workload::Txn | Workload::ExactlyOnce | Workload::Fencing => {
             txn_final::final_phase(shared, stop).await
+        }
+        Workload::Group => group::final_phase(shared, stop).await,
+        Workload::ListOffsets => list_offsets::final_phase(shared, stop).await,
+        Workload::Queue | Workload::Compacted | Workload::Admin => {
+            final_reads::final_phase(shared, stop).await
         }
     }
 }
@@ -165,8 +209,8 @@ where
     result
 }
 
-/// Waits until the operation after this gap is due. Says false when the main phase is over or stopped.
-async fn wait_for(
+/// Waits for the next operation's time. Nothing is left to do once that is behind the deadline or `stop` is cancelled.
+async fn is_due(
     due: &mut Instant,
     gap: Duration,
     deadline: Instant,

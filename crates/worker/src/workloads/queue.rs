@@ -2,7 +2,7 @@
 //!
 //! Every thread follows its stream of operations; the final phase is the common one.
 
-use super::{Description, threads};
+use super::{Description, is_due, threads};
 use crate::client::StartAt;
 use crate::generator::{OpStream, Planned};
 use crate::session::{Session, SessionError, Shared};
@@ -42,7 +42,8 @@ pub(super) async fn main_phase(
     threads(&shared, &stop, |thread, stop| run_thread(shared.clone(), thread, deadline, stop)).await
 }
 
-async fn run_thread(
+/// One thread: it follows its stream of operations until its time is over or `stop` is cancelled.
+pub(super) async fn run_thread(
     shared: Arc<Shared>,
     thread: u32,
     deadline: Instant,
@@ -52,19 +53,7 @@ async fn run_thread(
     let mut session = Session::new(shared.clone(), thread)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let mut due = Instant::now();
-    while !stop.is_cancelled() {
-        due += stream.gap();
-        if due < Instant::now() {
-            // A thread that was held up does not make up for it in a burst.
-            due = Instant::now();
-        }
-        if due >= deadline {
-            break;
-        }
-        tokio::select! {
-            () = tokio::time::sleep_until(due) => {}
-            () = stop.cancelled() => break,
-        }
+    while is_due(&mut due, stream.gap(), deadline, &stop).await {
         match stream.next_op() {
             Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
             Planned::Send { partition, value } => {

@@ -6,7 +6,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, wait_for};
+use super::{Description, threads, transactional, is_due};
 use crate::client::StartAt;
 use crate::session::{Session, SessionError, Shared};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ async fn work(
     let mut due = Instant::now();
     loop {
         let gap = stream.gap();
-        if !wait_for(&mut due, gap, deadline, &stop).await {
+        if !is_due(&mut due, gap, deadline, &stop).await {
             break;
         }
         match stream.mixed(&topic.topic) {

@@ -227,6 +227,11 @@ impl Recipe for Kafka {
         futures::future::try_join_all(each).await
     }
 
+    fn forced_logs(&self) -> &'static [&'static str] {
+        // KRaft forces its log before it answers (KIP-595); partitions' logs are left to the kernel.
+        &["__cluster_metadata-0"]
+    }
+
     fn milestones(&self) -> Option<MilestoneReader> {
         Some(knowledge::milestone)
     }
