@@ -97,7 +97,7 @@ struct Peeked {
 
 /// Every record of every look at uncommitted records: key, offset, value and row.
 fn looks<'a>(ctx: &'a Context<'_>) -> impl Iterator<Item = (KeyId, i64, Scalar, usize)> + use<'a> {
-    ctx.observed().peeks.iter().flat_map(|row| {
+    ctx.observed().peeks.iter().flat_map(move |row| {
         let seen = ctx.history.json(*row).and_then(Value::as_object);
         seen.into_iter().flatten().flat_map(move |(key, records)| {
             let key = ctx.key_named(key);

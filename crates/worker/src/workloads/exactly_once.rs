@@ -8,7 +8,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, is_due};
+use super::{Description, is_due, threads, transactional};
 use crate::attempt::{Consumed, End, Ended, Request, Step};
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{Session, SessionError, Shared};

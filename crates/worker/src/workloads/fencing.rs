@@ -5,7 +5,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, is_due};
+use super::{Description, is_due, threads, transactional};
 use crate::attempt::{End, Step};
 use crate::session::{Session, SessionError, Shared};
 use std::sync::Arc;

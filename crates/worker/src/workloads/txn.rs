@@ -6,7 +6,7 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional, is_due};
+use super::{Description, is_due, threads, transactional};
 use crate::client::StartAt;
 use crate::session::{Session, SessionError, Shared};
 use std::sync::Arc;
