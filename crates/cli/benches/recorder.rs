@@ -11,10 +11,9 @@
 
 use perjury_campaign::{ClusterPlan, Say, driver, options};
 use perjury_cluster::probe::NewTopic;
-use perjury_cluster::{Cluster, GuardCommand, RunContext};
+use perjury_cluster::{Cluster, FaultSettings, GuardCommand, RunContext};
 use perjury_history::Header;
 use perjury_worker::client::{LogContext, base_config};
-use perjury_worker::faults::FaultSettings;
 use perjury_worker::generator::OpStream;
 use perjury_worker::plan::{ClientSettings, TopicSettings, WorkerPlan, Workload};
 use perjury_worker::progress::Progress;
@@ -98,6 +97,7 @@ async fn shared(
         time_limit_ms: 60_000,
         recovery_limit_ms: 10_000,
         final_time_limit_ms: 10_000,
+        transaction_timeout_ms: 10_000,
         topic,
         client,
         nemesis: Vec::new(),

@@ -96,7 +96,7 @@ struct Peeked {
 }
 
 /// Every record of every look at uncommitted records: key, offset, value and row.
-fn looks<'a>(ctx: &'a Context<'_>) -> impl Iterator<Item = (KeyId, i64, Scalar, usize)> + use<'a> {
+fn looks(ctx: &Context<'_>) -> impl Iterator<Item = (KeyId, i64, Scalar, usize)> {
     ctx.observed().peeks.iter().flat_map(move |row| {
         let seen = ctx.history.json(*row).and_then(Value::as_object);
         seen.into_iter().flatten().flat_map(move |(key, records)| {

@@ -4,8 +4,8 @@
 //! the last stable offset and the high watermark. What it sees of uncommitted records is no `poll`, since such records
 //! may be aborted later: it is recorded as `peek`.
 
+use super::is_due;
 use super::stream::Stream;
-use super::wait_for;
 use crate::client::{Client, StartAt};
 use crate::plan::ClientSettings;
 use crate::session::{Role, Session, SessionError, Shared};
@@ -154,7 +154,7 @@ pub(super) async fn run_thread(
     let mut due = Instant::now();
     loop {
         let gap = stream.gap();
-        if !wait_for(&mut due, gap, deadline, &stop).await {
+        if !is_due(&mut due, gap, deadline, &stop).await {
             break;
         }
         if stream.once_in(ENDS_ONE_IN) {
