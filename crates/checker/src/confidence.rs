@@ -20,7 +20,7 @@ use crate::words;
 use perjury_history::Kind;
 use statrs::distribution::{Beta, ContinuousCDF};
 
-/// The rule of three says something from here on.
+/// The rule of three says something from here on, and an interval does not reach nearly from 0 to 1.
 const TRIALS_MIN: u64 = 4;
 /// What both ends of an interval at 95 % leave out.
 const TAIL: f64 = 0.025;
@@ -149,9 +149,12 @@ pub(crate) fn state(
     Some(Confidence { per_write, per_kill, statement, ..confidence })
 }
 
-/// How the losses are spread over faults, and what follows from that.
+/// How the losses are spread over faults, and what follows from that where there are enough of them.
 fn spread(confidence: &Confidence) -> String {
-    let Some([low, high]) = confidence.share_lost else { return String::new() };
+    let Some([low, high]) = confidence.share_lost.filter(|_| confidence.faults >= TRIALS_MIN)
+    else {
+        return String::new();
+    };
     let faults = words::counted(confidence.faults, "fault", "faults");
     format!(
         ", by {} of {faults}: with faults as trials, at 95 % confidence {:.1} to {:.1} % of writes",
