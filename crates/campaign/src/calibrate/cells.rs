@@ -70,6 +70,8 @@ pub struct Cell {
     pub at_rest: bool,
     /// How the run looks.
     pub shape: Shape,
+    /// How long its times are, in percent of the shape's.
+    pub percent: u32,
 }
 
 impl Cell {
@@ -85,6 +87,7 @@ impl Cell {
             target: target(bug, fault, at_rest),
             at_rest,
             shape: shape(bug, workload, at_rest),
+            percent: 100,
         };
         let mut cells: Vec<Cell> =
             needs.workloads.iter().flat_map(|w| faults.iter().map(move |f| cell(w, f))).collect();
@@ -110,8 +113,25 @@ impl Cell {
             "group" => Shape { time_limit_ms: 10_000, faults: &[(4_000, 1_200)], ..CLEAN },
             _ => Shape { clients: 10, ..STEPS },
         };
-        let cell = |(fault, target)| Cell { workload, fault, target, at_rest: false, shape };
+        let cell =
+            |(fault, target)| Cell { workload, fault, target, at_rest: false, shape, percent: 100 };
         faults.map(cell).to_vec()
+    }
+
+    /// The same with all times so many percent as long, for machines that are slow or busy.
+    #[must_use]
+    pub fn at_pace(self, percent: u32) -> Cell {
+        Cell { percent, ..self }
+    }
+
+    /// How long clients work, in milliseconds.
+    #[must_use]
+    pub fn time_limit_ms(&self) -> u64 {
+        self.stretched(self.shape.time_limit_ms)
+    }
+
+    fn stretched(&self, ms: u64) -> u64 {
+        ms * u64::from(self.percent) / 100
     }
 
     /// The settings of its runs as fields of `plan.json`: the schedule of `seed`, which moves each fault by up to 200 ms.
@@ -122,8 +142,8 @@ impl Cell {
         let fault = |(n, (at, duration)): (usize, &(u64, u64))| {
             json!({
                 "fault": n,
-                "at_ms": at + (moved >> (8 * (n % 4))) % 200,
-                "duration_ms": duration,
+                "at_ms": self.stretched(at + (moved >> (8 * (n % 4))) % 200),
+                "duration_ms": self.stretched(*duration),
                 "f": self.fault,
                 "target": self.target,
                 "partition": moved % partitions,
@@ -228,6 +248,7 @@ mod tests {
                 let last = cell.shape.faults.last().map_or(0, |(at, duration)| at + 200 + duration);
                 assert!(last <= cell.shape.time_limit_ms + 200, "{bug}: {cell:?}");
                 assert_eq!(cell.schedule(7), cell.schedule(7));
+                assert_eq!(cell.at_pace(250).time_limit_ms(), cell.time_limit_ms() * 5 / 2);
             }
             assert!(!expected(bug).is_empty(), "{bug}");
             for name in expected(bug) {
