@@ -36,7 +36,9 @@ fn a_reduced_calibration_finds_bugs_accuses_no_correct_cluster_and_goes_on_where
         "--clean",
         "6",
         "--parallel",
-        "4",
+        "3",
+        "--pace",
+        "200",
         "--output",
         "json",
     ];
@@ -64,7 +66,7 @@ fn a_reduced_calibration_finds_bugs_accuses_no_correct_cluster_and_goes_on_where
     let text = fs::read_to_string(&path).unwrap();
     let kept: Vec<&str> = text.lines().take(6).collect();
     fs::write(&path, format!("{}\n{{\"key\":\"torn", kept.join("\n"))).unwrap();
-    let again = perjury(&["calibrate", "--resume", "--store", store, "--parallel", "4"]);
+    let again = perjury(&["calibrate", "--resume", "--store", store, "--parallel", "3"]);
     let told = stdout(&again);
     assert_eq!(again.status.code(), Some(0), "{told}{}", stderr(&again));
     assert!(told.contains("10 runs") && told.contains("1/1") && told.contains("0/"), "{told}");
