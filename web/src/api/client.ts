@@ -1,4 +1,6 @@
 import type {
+  Calibration,
+  CalibrationLine,
   Campaign,
   Comparison,
   Glossary,
@@ -8,6 +10,7 @@ import type {
   NodeLog,
   OperationPage,
   PlanCheck,
+  Retention,
   RunDetail,
   RunList,
   Session,
@@ -50,7 +53,7 @@ function query(params: Params): string {
 
 /** What a request sends; a body that is an object goes as JSON. */
 interface Ask {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "DELETE";
   params?: Params;
   body?: unknown;
   signal?: AbortSignal | undefined;
@@ -173,6 +176,9 @@ export const service = {
   compare: (a: string, b: string, signal?: AbortSignal) => get<Comparison>("/api/v1/compare", { a, b }, signal),
   remove: (id: string, violation: boolean) =>
     ask<void>(run(id), { method: "DELETE", params: { violation: violation ? "yes" : null } }),
+  pin: (id: string, pinned: boolean) => ask<void>(`${run(id)}/pin`, { method: pinned ? "PUT" : "DELETE" }),
+  retention: (signal?: AbortSignal) => get<Retention>("/api/v1/retention", {}, signal),
+  prune: () => post<{ gone: number }>("/api/v1/retention"),
   planSchema: (signal?: AbortSignal) => get<JsonObject>("/api/v1/plans/schema", {}, signal),
   namedPlans: (signal?: AbortSignal) => get<NamedPlan[] | { items: NamedPlan[] }>("/api/v1/plans/named", {}, signal),
   validate: (toml: string, signal?: AbortSignal) =>
@@ -180,6 +186,9 @@ export const service = {
   campaigns: (params: Params, signal?: AbortSignal) =>
     get<{ items: Campaign[]; total: number }>("/api/v1/campaigns", params, signal),
   campaign: (id: string, signal?: AbortSignal) => get<Campaign>(`/api/v1/campaigns/${enc(id)}`, {}, signal),
+  calibrations: (signal?: AbortSignal) =>
+    get<{ items: CalibrationLine[]; total: number }>("/api/v1/calibrations", {}, signal),
+  calibration: (id: string, signal?: AbortSignal) => get<Calibration>(`/api/v1/calibrations/${enc(id)}`, {}, signal),
   start: (toml: string, name: string) => post<{ id: string }>("/api/v1/campaigns", { toml, name }),
   steer: (id: string, what: "pause" | "resume" | "cancel") => post<void>(`/api/v1/campaigns/${enc(id)}/${what}`),
   replay: (id: string) => post<{ campaign: string }>(`${run(id)}/replay`),

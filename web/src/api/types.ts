@@ -62,7 +62,25 @@ export interface RunDetail {
   header: JsonObject | null;
   files: FileEntry[];
   nodes: string[];
+  /** Whether it stays whatever the rules of retention say; a one-file report does not know. */
+  pinned?: boolean;
   path: string;
+}
+
+export interface KeepRules {
+  days?: number;
+  newest?: number;
+}
+
+/** What the rules of retention would delete now. */
+export interface Retention {
+  rules: KeepRules;
+  plans: Record<string, KeepRules>;
+  active: boolean;
+  total: number;
+  would_go: string[];
+  every_s: number;
+  last: { at: string; gone: number; runs: string[] } | null;
 }
 
 export interface Point {
@@ -278,6 +296,54 @@ export interface Progress {
   /** Acknowledged records that reads went past and nobody has read: what is left of them at the end is lost. */
   passed_over: number;
   lines: string[];
+}
+
+/** How many of so many runs accused the cluster, with the interval of that probability at 95 %. */
+export interface Recall {
+  found: number;
+  runs: number;
+  interval: [number, number];
+}
+
+/** A bug under one workload and fault. */
+export interface CalibrationCell {
+  bug: string;
+  workload: string;
+  fault: string;
+  target: string;
+  at_rest: boolean;
+  recall: Recall;
+  as_expected: number;
+  missed: Scalar[];
+  median_ms: number | null;
+  median_operations: number | null;
+  anomalies: Record<string, number>;
+  noted: Record<string, number>;
+}
+
+export interface Calibration {
+  id: string;
+  made: string;
+  perjury: string;
+  complete: boolean;
+  runs: number;
+  took_ms: number;
+  statement: string;
+  bugs: { bug: string; summary: string; imitates: string; expected: string[]; recall: Recall; always: boolean }[];
+  cells: CalibrationCell[];
+  not_run: { bug: string; why: string }[];
+  accused: Recall;
+  clean_unknown: number;
+  clean: { workload: string; fault: string; target: string; accused: Recall; unknown: number }[];
+  false_positives: { key: string; anomalies: string[]; run: string | null }[];
+}
+
+/** A calibration as the list shows it. */
+export interface CalibrationLine {
+  id: string;
+  made: string;
+  complete: boolean;
+  statement: string;
 }
 
 export interface GlossaryEntry {

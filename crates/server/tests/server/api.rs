@@ -2,6 +2,8 @@
 
 use crate::support::{RUN, S, SCRIPT, Served};
 use axum::http::{Request, StatusCode};
+use chrono::Utc;
+use perjury_store::{Retention, Store};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -247,6 +249,47 @@ async fn a_history_that_is_none_says_where_and_why() {
 }
 
 #[tokio::test]
+async fn the_glossary_says_how_each_anomaly_is_found() {
+    let glossary = Served::new().ok("/api/v1/glossary").await;
+    let how = |e: &Value| e["how"].as_str().unwrap_or_default().to_owned();
+    for entry in glossary["anomalies"].as_array().unwrap() {
+        let paragraphs: Vec<String> = how(entry).split("\n\n").map(str::to_owned).collect();
+        assert!(paragraphs[0].len() > 60 && !paragraphs[0].starts_with('`'), "{entry}");
+    }
+    let all = glossary["anomalies"].as_array().unwrap();
+    let lost = how(all.iter().find(|e| e["name"] == "lost-write").unwrap());
+    assert!(lost.starts_with("Per key with ok reads: the *bound* is"), "{lost}");
+    assert!(lost.contains("\n\nA case is sound if"), "{lost}");
+    let circle = how(all.iter().find(|e| e["name"] == "G1c").unwrap());
+    assert!(circle.contains("close a circle"), "{circle}");
+}
+
+#[tokio::test]
+async fn retention_says_what_would_go_and_takes_it_only_when_asked() {
+    let served = Served::with_rules(Retention { days: None, newest: Some(0) });
+    let clean = "clean/20261121T000000.000Z";
+    let outlook = served.ok("/api/v1/retention").await;
+    assert_eq!((&outlook["active"], &outlook["rules"]), (&json!(true), &json!({"newest": 0})));
+    assert_eq!(outlook["would_go"], json!([clean]), "the others broke a promise or are unreadable");
+    let ask = async |method: &str, uri: &str| {
+        let request = Request::builder().method(method).uri(uri);
+        served.send(request.body(axum::body::Body::empty()).unwrap()).await
+    };
+    let pin = format!("/api/v1/runs/{clean}/pin");
+    assert_eq!(ask("PUT", &pin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(served.ok(&format!("/api/v1/runs/{clean}")).await["pinned"], true);
+    assert_eq!(served.ok("/api/v1/retention").await["total"], 0);
+    assert_eq!(ask("POST", "/api/v1/retention").await.json()["gone"], 0);
+    assert_eq!(ask("DELETE", &pin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(ask("POST", "/api/v1/retention").await.json()["runs"], json!([clean]));
+    assert_eq!(names(&served.ok("/api/v1/runs").await), ["lost", "broken"]);
+    let after = served.ok("/api/v1/retention").await;
+    assert_eq!((&after["total"], &after["last"]["gone"]), (&json!(0), &json!(1)));
+    let unruled = Served::with_runs().ok("/api/v1/retention").await;
+    assert_eq!((&unruled["active"], &unruled["total"]), (&json!(false), &json!(0)));
+}
+
+#[tokio::test]
 async fn health_and_readiness_differ() {
     let served = Served::new();
     assert_eq!(served.ok("/healthz").await["status"], "ok");
@@ -286,4 +329,30 @@ async fn a_server_answers_on_its_socket_and_shuts_down() {
     assert!(taken.to_string().contains("choose another port"), "{taken}");
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn calibrations_are_listed_and_shown() {
+    use perjury_campaign::calibrate::{Calibrations, Design, summarise};
+    let served = Served::with_runs();
+    assert_eq!(served.ok("/api/v1/calibrations").await["total"], 0);
+    let none = served.get("/api/v1/calibrations/latest").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    assert!(none.json()["error"]["hint"].as_str().unwrap().contains("perjury calibrate"));
+    let calibrations = Calibrations::of(&Store::open(served.dir.path()).unwrap());
+    let design = Design { clean: 3, ..Design::quick(7) };
+    let id = calibrations.create(&design, Utc::now()).unwrap();
+    // Begun, without a result yet.
+    assert_eq!(served.ok("/api/v1/calibrations").await["total"], 0);
+    let made = summarise(&id, &design, &[], Utc::now(), (0, 1));
+    calibrations.save(&made).unwrap();
+    let list = served.ok("/api/v1/calibrations").await;
+    assert_eq!((&list["total"], &list["items"][0]["id"]), (&json!(1), &json!(id)));
+    assert_eq!(list["items"][0]["complete"], false);
+    for name in [&*id, "latest"] {
+        let one = served.ok(&format!("/api/v1/calibrations/{name}")).await;
+        assert_eq!(one, json!(made), "{name}");
+    }
+    let page = served.get("/calibration").await;
+    assert_eq!(page.status, StatusCode::OK);
 }
