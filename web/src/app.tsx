@@ -3,6 +3,7 @@ import { Link } from "./components/basics";
 import { Frame } from "./components/frame";
 import { routeOf } from "./lib/routes";
 import { path } from "./lib/state";
+import { CalibrationPage } from "./pages/calibration";
 import { CampaignPage } from "./pages/campaign";
 import { CampaignsPage } from "./pages/campaigns";
 import { ComparePage } from "./pages/compare";
@@ -55,6 +56,8 @@ export function App() {
       return <CampaignPage key={route.id} id={route.id} />;
     case "plan":
       return <PlanPage />;
+    case "calibration":
+      return <CalibrationPage />;
     case "glossary":
       return <GlossaryPage />;
     case "login":

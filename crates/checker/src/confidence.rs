@@ -20,7 +20,7 @@ use crate::words;
 use perjury_history::Kind;
 use statrs::distribution::{Beta, ContinuousCDF};
 
-/// The rule of three says something from here on.
+/// The rule of three says something from here on, and an interval does not reach nearly from 0 to 1.
 const TRIALS_MIN: u64 = 4;
 /// What both ends of an interval at 95 % leave out.
 const TAIL: f64 = 0.025;
@@ -120,31 +120,41 @@ pub(crate) fn state(
     }
     let per_write = (read >= TRIALS_MIN).then(|| bound(read));
     let per_kill = (leader_kills > 0).then(|| bound(leader_kills));
-    let of_kills = match per_kill {
-        None => "without a witnessed leader kill this says nothing of failovers".to_owned(),
-        Some(p) if p < 1.0 => {
-            format!("at 95 % confidence at most {:.0} % of kills lose any", p * 100.0)
-        }
-        Some(_) => "fewer than four leader kills say little of failovers".into(),
-    };
-    let of_writes = match per_write {
-        None => "; too few writes to bound anything".to_owned(),
-        Some(_) => {
+    let independent = "were writes independent of each other";
+    let of_writes = match (per_write, per_kill) {
+        (None, _) => "too few to bound anything".to_owned(),
+        (Some(_), Some(kill)) if kill < 1.0 => {
             let one_in = words::count(read / 3);
-            format!("; were writes independent of each other, at most 1 in {one_in} of them")
+            format!("{independent}, at most 1 in {one_in} of them")
         }
+        (Some(_), _) => {
+            let one_in = words::count(read / 3);
+            format!("{independent}, at 95 % confidence at most 1 in {one_in} of them")
+        }
+    };
+    let bounds = match per_kill {
+        None => {
+            format!("{of_writes}; without a witnessed leader kill this says nothing of failovers")
+        }
+        Some(p) if p < 1.0 => {
+            format!("at 95 % confidence at most {:.0} % of kills lose any; {of_writes}", p * 100.0)
+        }
+        Some(_) => format!("{of_writes}; fewer than four leader kills say little of failovers"),
     };
     let aside = match unread {
         0 => String::new(),
         n => format!(", {} of them read by nobody", words::count(n)),
     };
-    let statement = format!("0 lost of {writes}{aside} over {kills}: {of_kills}{of_writes}");
+    let statement = format!("0 lost of {writes}{aside} over {kills}: {bounds}");
     Some(Confidence { per_write, per_kill, statement, ..confidence })
 }
 
-/// How the losses are spread over faults, and what follows from that.
+/// How the losses are spread over faults, and what follows from that where there are enough of them.
 fn spread(confidence: &Confidence) -> String {
-    let Some([low, high]) = confidence.share_lost else { return String::new() };
+    let Some([low, high]) = confidence.share_lost.filter(|_| confidence.faults >= TRIALS_MIN)
+    else {
+        return String::new();
+    };
     let faults = words::counted(confidence.faults, "fault", "faults");
     format!(
         ", by {} of {faults}: with faults as trials, at 95 % confidence {:.1} to {:.1} % of writes",

@@ -88,7 +88,13 @@ mod tests {
     #[test]
     fn pages_are_told_from_unknown_paths() {
         let pages = ["", "runs/a/20261123T120431.207Z", "runs/a/t/", "index.html", "glossary"];
-        for page in pages.into_iter().chain(["campaigns", "campaigns/new", "compare", "login"]) {
+        for page in pages.into_iter().chain([
+            "campaigns",
+            "campaigns/new",
+            "calibration",
+            "compare",
+            "login",
+        ]) {
             assert!(is_page(page), "{page:?}");
         }
         for other in

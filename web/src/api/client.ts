@@ -1,4 +1,6 @@
 import type {
+  Calibration,
+  CalibrationLine,
   Campaign,
   Comparison,
   Glossary,
@@ -184,6 +186,9 @@ export const service = {
   campaigns: (params: Params, signal?: AbortSignal) =>
     get<{ items: Campaign[]; total: number }>("/api/v1/campaigns", params, signal),
   campaign: (id: string, signal?: AbortSignal) => get<Campaign>(`/api/v1/campaigns/${enc(id)}`, {}, signal),
+  calibrations: (signal?: AbortSignal) =>
+    get<{ items: CalibrationLine[]; total: number }>("/api/v1/calibrations", {}, signal),
+  calibration: (id: string, signal?: AbortSignal) => get<Calibration>(`/api/v1/calibrations/${enc(id)}`, {}, signal),
   start: (toml: string, name: string) => post<{ id: string }>("/api/v1/campaigns", { toml, name }),
   steer: (id: string, what: "pause" | "resume" | "cancel") => post<void>(`/api/v1/campaigns/${enc(id)}/${what}`),
   replay: (id: string) => post<{ campaign: string }>(`${run(id)}/replay`),

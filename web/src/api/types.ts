@@ -298,6 +298,54 @@ export interface Progress {
   lines: string[];
 }
 
+/** How many of so many runs accused the cluster, with the interval of that probability at 95 %. */
+export interface Recall {
+  found: number;
+  runs: number;
+  interval: [number, number];
+}
+
+/** A bug under one workload and fault. */
+export interface CalibrationCell {
+  bug: string;
+  workload: string;
+  fault: string;
+  target: string;
+  at_rest: boolean;
+  recall: Recall;
+  as_expected: number;
+  missed: Scalar[];
+  median_ms: number | null;
+  median_operations: number | null;
+  anomalies: Record<string, number>;
+  noted: Record<string, number>;
+}
+
+export interface Calibration {
+  id: string;
+  made: string;
+  perjury: string;
+  complete: boolean;
+  runs: number;
+  took_ms: number;
+  statement: string;
+  bugs: { bug: string; summary: string; imitates: string; expected: string[]; recall: Recall; always: boolean }[];
+  cells: CalibrationCell[];
+  not_run: { bug: string; why: string }[];
+  accused: Recall;
+  clean_unknown: number;
+  clean: { workload: string; fault: string; target: string; accused: Recall; unknown: number }[];
+  false_positives: { key: string; anomalies: string[]; run: string | null }[];
+}
+
+/** A calibration as the list shows it. */
+export interface CalibrationLine {
+  id: string;
+  made: string;
+  complete: boolean;
+  statement: string;
+}
+
 export interface GlossaryEntry {
   name: string;
   title: string;

@@ -80,6 +80,7 @@ function Help({ close }: { close: () => void }) {
 const PAGES: [string, string][] = [
   ["/", "Runs"],
   ["/campaigns", "Campaigns"],
+  ["/calibration", "Calibration"],
   ["/glossary", "Anomalies"],
 ];
 

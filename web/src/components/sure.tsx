@@ -12,7 +12,7 @@ export function HowSure({ report }: { report: Report }) {
   const versions = object(detail.header?.["versions"]);
   const raw = object(detail.report);
   const by = (verdict: string) => report.analyses.filter(([, v]) => v === verdict);
-  const calibration = object(raw["calibration"]);
+  const chances = Object.entries(object(object(raw["calibration"])["chances"]));
   return (
     <Section id="sure" title="How sure">
       <dl class="entry-facts">
@@ -34,11 +34,18 @@ export function HowSure({ report }: { report: Report }) {
             </ul>
           </Row>
         )}
-        {Object.keys(calibration).length > 0 && (
+        {report.recall !== "" && (
           <Row name="Recall">
-            {Object.entries(calibration)
-              .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
-              .join("; ")}
+            {report.recall}
+            {chances.length > 0 && (
+              <ul>
+                {chances.map(([bug, chance]) => (
+                  <li key={bug}>
+                    <span class="mono">{bug}</span>: {typeof chance === "number" ? chance.toFixed(2) : "–"}
+                  </li>
+                ))}
+              </ul>
+            )}
           </Row>
         )}
         <Row name="Judged by">

@@ -69,6 +69,12 @@ function Sure({ report }: { report: Report }) {
           <dd>{report.confidence}</dd>
         </div>
       )}
+      {report.recall !== "" && (
+        <div>
+          <dt>Recall</dt>
+          <dd>{report.recall}</dd>
+        </div>
+      )}
       <div>
         <dt>Coverage</dt>
         <dd>{coverageLine(report)}</dd>

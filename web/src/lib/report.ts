@@ -81,6 +81,8 @@ export interface Report {
   leaderChanges: number | null;
   contract: { name: string; config: JsonObject; rules: { anomaly: string; judgement: Judgement; rule: string }[] };
   confidence: string;
+  /** What a calibration says of the plan; empty without one. */
+  recall: string;
   lag: JsonObject | null;
 }
 
@@ -284,6 +286,7 @@ export function readReport(raw: Json): Report | null {
       })),
     },
     confidence: text(object(raw["confidence"])["statement"]),
+    recall: text(object(raw["calibration"])["statement"]),
     lag: Object.keys(lag).length > 0 ? lag : null,
   };
 }

@@ -9,6 +9,7 @@ describe("pages by their path", () => {
     expect(routeOf("/campaigns/new")).toEqual({ page: "plan" });
     expect(routeOf("/campaigns/7")).toEqual({ page: "campaign", id: "7" });
     expect(routeOf("/compare")).toEqual({ page: "compare" });
+    expect(routeOf("/calibration")).toEqual({ page: "calibration" });
     expect(routeOf("/glossary")).toEqual({ page: "glossary" });
     expect(routeOf("/login")).toEqual({ page: "login" });
   });

@@ -9,6 +9,7 @@ export type Route =
   | { page: "campaigns" }
   | { page: "plan" }
   | { page: "campaign"; id: string }
+  | { page: "calibration" }
   | { page: "glossary" }
   | { page: "login" }
   | { page: "none" };
@@ -19,7 +20,7 @@ export function routeOf(pathname: string): Route {
   const path = pathname.replace(/\/+$/, "");
   if (path === "" || path === "/runs" || path === "/index.html") return { page: "list" };
   if (path === "/campaigns/new") return { page: "plan" };
-  for (const page of ["compare", "campaigns", "glossary", "login"] as const) {
+  for (const page of ["compare", "campaigns", "calibration", "glossary", "login"] as const) {
     if (path === `/${page}`) return { page };
   }
   const campaign = /^\/campaigns\/([^/]+)$/.exec(path)?.[1];

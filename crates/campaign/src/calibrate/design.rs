@@ -40,6 +40,8 @@ pub struct Design {
     pub seeds: u64,
     /// How many runs the correct testbed gets.
     pub clean: usize,
+    /// How long runs take, in percent of what a machine needs that has nothing else to do.
+    pub pace: u32,
 }
 
 /// Why a calibration cannot be made.
@@ -82,7 +84,7 @@ impl Trial {
             workload: Some(workload.into()),
             nemesis: Some(vec![fault.into()]),
             target: Some(vec![target.into()]),
-            time_limit: Some(millis(shape.time_limit_ms)),
+            time_limit: Some(millis(self.cell.time_limit_ms())),
             recovery_time_limit: Some(Span::Seconds(PATIENCE_S)),
             final_time_limit: Some(Span::Seconds(PATIENCE_S)),
             rate: Some(shape.rate),
@@ -119,6 +121,7 @@ impl Design {
             seed,
             seeds: 5,
             clean: 200,
+            pace: 100,
         }
     }
 
@@ -133,7 +136,8 @@ impl Design {
     pub fn cells(&self, bug: Bug) -> Vec<Cell> {
         let has = |cell: &Cell| self.workloads.iter().any(|name| name == cell.workload);
         let most = if self.scope == Scope::Quick { 1 } else { usize::MAX };
-        Cell::of(bug).into_iter().filter(has).take(most).collect()
+        let cells = Cell::of(bug).into_iter().filter(has).take(most);
+        cells.map(|cell| cell.at_pace(self.pace)).collect()
     }
 
     /// All runs, in the order in which they are started: seed by seed, with clean runs spread between the others, so that
@@ -152,6 +156,9 @@ impl Design {
             .iter()
             .flat_map(|bug| self.cells(*bug).into_iter().map(|cell| (*bug, cell)))
             .collect();
+        if !(50..=2_000).contains(&self.pace) {
+            return Err(DesignError("the pace is 50 to 2000 percent".into()));
+        }
         let seeds = usize::try_from(self.seeds).unwrap_or(usize::MAX);
         if cells.len().saturating_mul(seeds).saturating_add(self.clean) > TRIALS_MAX {
             let message =
@@ -193,7 +200,7 @@ impl Design {
         }
         let trial = |n: usize| {
             let of_workload = &cells[n % cells.len()];
-            let cell = of_workload[n / cells.len() % of_workload.len()];
+            let cell = of_workload[n / cells.len() % of_workload.len()].at_pace(self.pace);
             let seed = self.seed.wrapping_add(CLEAN_SEEDS).wrapping_add(n as u64);
             Trial { index: 0, bug: None, cell, seed }
         };

@@ -145,6 +145,8 @@ pub struct Calibration {
     pub took_ms: u64,
     /// How many runs were made at a time.
     pub parallel: u64,
+    /// How long the runs were, in percent of what a machine needs that has nothing else to do.
+    pub pace: u32,
     /// The bugs.
     pub bugs: Vec<BugResult>,
     /// Every bug under each workload and fault.
@@ -198,6 +200,7 @@ pub fn summarise(
         runs: outcomes.len() as u64,
         took_ms,
         parallel: parallel as u64,
+        pace: design.pace,
         not_run: not_run(design),
         bugs,
         cells,
@@ -294,7 +297,7 @@ fn cell_result(bug: Bug, cell: &Cell, outcomes: &[Outcome]) -> Option<CellResult
         fault: cell.fault.into(),
         target: cell.target.into(),
         at_rest: cell.at_rest,
-        time_limit_ms: cell.shape.time_limit_ms,
+        time_limit_ms: cell.time_limit_ms(),
         faults_per_run: cell.shape.faults.len() as u64,
         recall: Recall::of(found.len() as u64, of.len() as u64),
         as_expected: found.iter().filter(|o| is_expected(bug, o)).count() as u64,

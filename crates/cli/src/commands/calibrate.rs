@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// How many runs are made at a time; four a core when absent.
     #[arg(long)]
     parallel: Option<NonZeroUsize>,
+    /// How long runs take, in percent: more for a machine that is slow or busy, where clients need seconds to connect.
+    #[arg(long, default_value_t = 100, value_name = "PERCENT")]
+    pace: u32,
     /// Go on with a calibration that was cut short: the newest, or the one of this identifier. What it tries was decided
     /// when it was begun.
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["quick", "bugs", "workloads", "seeds", "seed", "clean"])]
@@ -169,5 +172,6 @@ fn design(args: &Args) -> Result<Design> {
     }
     design.seeds = args.seeds.unwrap_or(design.seeds);
     design.clean = args.clean.unwrap_or(design.clean);
+    design.pace = args.pace;
     Ok(design)
 }

@@ -21,6 +21,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
     tags(
         (name = "runs", description = "Runs, their reports and histories"),
         (name = "campaigns", description = "Plans, campaigns, live progress"),
+        (name = "calibrations", description = "How many known bugs runs find, and how often they accuse a correct cluster"),
         (name = "access", description = "Sessions and share links"),
         (name = "service", description = "Health, metrics, this description")
     ),

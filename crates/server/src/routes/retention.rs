@@ -10,7 +10,6 @@ use chrono::{SecondsFormat, Utc};
 use perjury_campaign::{expired, policy, prune};
 use perjury_store::{Retention, RunId};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

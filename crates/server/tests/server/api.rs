@@ -2,7 +2,8 @@
 
 use crate::support::{RUN, S, SCRIPT, Served};
 use axum::http::{Request, StatusCode};
-use perjury_store::Retention;
+use chrono::Utc;
+use perjury_store::{Retention, Store};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -328,4 +329,30 @@ async fn a_server_answers_on_its_socket_and_shuts_down() {
     assert!(taken.to_string().contains("choose another port"), "{taken}");
     stop.send(()).unwrap();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn calibrations_are_listed_and_shown() {
+    use perjury_campaign::calibrate::{Calibrations, Design, summarise};
+    let served = Served::with_runs();
+    assert_eq!(served.ok("/api/v1/calibrations").await["total"], 0);
+    let none = served.get("/api/v1/calibrations/latest").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    assert!(none.json()["error"]["hint"].as_str().unwrap().contains("perjury calibrate"));
+    let calibrations = Calibrations::of(&Store::open(served.dir.path()).unwrap());
+    let design = Design { clean: 3, ..Design::quick(7) };
+    let id = calibrations.create(&design, Utc::now()).unwrap();
+    // Begun, without a result yet.
+    assert_eq!(served.ok("/api/v1/calibrations").await["total"], 0);
+    let made = summarise(&id, &design, &[], Utc::now(), (0, 1));
+    calibrations.save(&made).unwrap();
+    let list = served.ok("/api/v1/calibrations").await;
+    assert_eq!((&list["total"], &list["items"][0]["id"]), (&json!(1), &json!(id)));
+    assert_eq!(list["items"][0]["complete"], false);
+    for name in [&*id, "latest"] {
+        let one = served.ok(&format!("/api/v1/calibrations/{name}")).await;
+        assert_eq!(one, json!(made), "{name}");
+    }
+    let page = served.get("/calibration").await;
+    assert_eq!(page.status, StatusCode::OK);
 }

@@ -135,6 +135,9 @@ fn rows_of_the_service() -> Vec<Row> {
             .elsewhere("/api/v1/campaigns/..%2f../resume", 404),
         row("post", "/api/v1/campaigns/{id}/cancel", "/api/v1/campaigns/none/cancel", RUNS, 404)
             .elsewhere("/api/v1/campaigns/..%2f../cancel", 404),
+        row("get", "/api/v1/calibrations", "/api/v1/calibrations", READ, 200),
+        row("get", "/api/v1/calibrations/{id}", "/api/v1/calibrations/none", READ, 404)
+            .elsewhere("/api/v1/calibrations/..%2f..%2fx", 404),
         row("get", "/api/v1/plans/schema", "/api/v1/plans/schema", READ, 200),
         row("get", "/api/v1/plans/named", "/api/v1/plans/named", READ, 200),
         row("post", "/api/v1/plans/validate", "/api/v1/plans/validate", RUNS, 400)
