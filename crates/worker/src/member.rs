@@ -289,12 +289,9 @@ impl Member {
                 .map_err(|error| local(&error))?;
         }
         let consumer = self.consumer.clone();
-        let committing =
-            tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync));
-        let outcome = match tokio::time::timeout(ANSWER_LIMIT, committing).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
-            Err(_) => return Err(stuck()),
+        let committing = apart(move || consumer.commit(&list, CommitMode::Sync));
+        let Ok(Ok(outcome)) = tokio::time::timeout(ANSWER_LIMIT, committing).await else {
+            return Err(stuck());
         };
         match outcome {
             Ok(()) => {
@@ -318,16 +315,13 @@ impl Member {
             list.add_partition(&self.topic, *partition);
         }
         let consumer = self.consumer.clone();
-        let asking = tokio::task::spawn_blocking(move || {
-            consumer.committed_offsets(list, Duration::from_secs(5))
-        });
+        let asking = apart(move || consumer.committed_offsets(list, Duration::from_secs(5)));
         let answer = match tokio::time::timeout(ANSWER_LIMIT, asking).await {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(error))) => {
                 return Err(OpError { code: code_of(&error), message: error.to_string() });
             }
-            Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
-            Err(_) => return Err(stuck().error),
+            _ => return Err(stuck().error),
         };
         let told = answer.elements().into_iter().filter(|e| e.error().is_ok());
         Ok(told
@@ -349,10 +343,22 @@ impl Member {
 
     /// Leaves the group and ends, within bounded time.
     pub async fn close(self) {
-        let closing = tokio::task::spawn_blocking(move || drop(self));
+        let closing = apart(move || drop(self));
         // A client that does not end in time is left to its thread; the run goes on.
         let _ = tokio::time::timeout(Duration::from_secs(10), closing).await;
     }
+}
+
+/// Runs what blocks in a thread of its own. Unlike the runtime's threads nobody waits for it at the end: a consumer whose
+/// cluster is gone may never have done with leaving its group.
+fn apart<T: Send + 'static>(
+    run: impl FnOnce() -> T + Send + 'static,
+) -> tokio::sync::oneshot::Receiver<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(run());
+    });
+    receiver
 }
 
 fn stuck() -> CommitTrouble {

@@ -11,7 +11,9 @@ use crate::session::{Session, SessionError, Shared};
 use perjury_history::{F, Kind, OpError, Payload};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Map, Value, json};
@@ -290,7 +292,7 @@ fn options() -> AdminOptions {
 }
 
 /// Reads the answer for the one topic that was asked for.
-fn first(value: Value) -> impl FnOnce(Vec<Result<String, (String, Code)>>) -> Result<Value, Code> {
+fn first(value: Value) -> impl FnOnce(Vec<TopicResult>) -> Result<Value, Code> {
     move |results| match results.into_iter().next() {
         Some(Ok(_)) => Ok(value),
         Some(Err((_, code))) => Err(code),

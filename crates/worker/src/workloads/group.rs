@@ -42,7 +42,7 @@ pub(super) const DESCRIPTION: Description = Description {
         "truncated-log",
     ],
     needs: "consumer groups (classic protocol; KIP-848 with -X group.protocol=consumer)",
-    coverage_min: &[("ok commit", 5), ("ok committed", 5), ("ok rebalance", 3)],
+    coverage_min: &[("ok commit", 3), ("ok committed", 5), ("ok rebalance", 3)],
 };
 
 /// The group's name.
@@ -116,7 +116,9 @@ impl Acts {
             rng
         };
         let (rng, mut churn) = (stream(0x6772_6f75_7021), stream(0x6368_7572_6e21));
-        let style = Style::draw(&mut churn);
+        // Somebody commits often from the first on, whatever is drawn.
+        let drawn = Style::draw(&mut churn);
+        let style = if thread == 0 { Style::After } else { drawn };
         let mean = CHURN * members(plan);
         let mut acts = Acts { rng, churn, mean, goes: Duration::ZERO, style };
         acts.stay();

@@ -1,7 +1,8 @@
 //! The workload `list-offsets`: several clients ask for the ends of logs while these grow.
 //!
-//! Every thread sends, polls a little, and asks: some by the protocol, with high watermark, last stable offset and leader
-//! epoch, some through librdkafka, as applications do. After the faults everybody is asked once more.
+//! Every second thread only asks: some by the protocol, with high watermark, last stable offset and leader epoch, some
+//! through librdkafka, as applications do. The others send, poll and ask a little. Who waits for a send cannot ask, and
+//! what a new leader says first is the most telling. After the faults everybody is asked once more.
 
 use super::final_reads::{self, FinalPhase};
 use super::{Description, is_due, threads};
@@ -37,8 +38,8 @@ pub(super) const DESCRIPTION: Description = Description {
     coverage_min: &[("ok list-offsets", 50)],
 };
 
-/// The share of questions among operations.
-const ASK_SHARE: f64 = 0.4;
+/// The share of questions among the operations of threads that do not only ask.
+const ASK_SHARE: f64 = 0.1;
 /// How long librdkafka may take for one partition.
 const WATERMARKS_LIMIT: Duration = Duration::from_secs(2);
 
@@ -49,11 +50,11 @@ enum Asker {
 }
 
 impl Asker {
-    /// Two of three threads speak the protocol, unless the cluster wants more than plain connections.
+    /// Two of three threads of each kind speak the protocol, unless the cluster wants more than plain connections.
     fn of(shared: &Shared, thread: u32) -> Self {
         let secured = shared.plan.client.properties.get("security.protocol");
         let plain = secured.is_none_or(|name| name.eq_ignore_ascii_case("plaintext"));
-        if plain && thread % 3 != 2 {
+        if plain && thread / 2 % 3 != 1 {
             return Asker::Protocol(EndAsker::new(&shared.bootstrap, &shared.plan.topic));
         }
         Asker::Librdkafka
@@ -80,10 +81,11 @@ async fn run_thread(
     rng.set_stream(u64::from(thread) + 1);
     let mut session = Session::new(shared.clone(), thread)?;
     let mut asker = Asker::of(&shared, thread);
+    let only_asks = thread % 2 == 1;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let mut due = Instant::now();
     while is_due(&mut due, stream.gap(), deadline, &stop).await {
-        if rng.random_bool(ASK_SHARE) {
+        if only_asks || rng.random_bool(ASK_SHARE) {
             let one = rng.random_range(0..shared.plan.topic.partitions);
             let all = rng.random_bool(0.5);
             let partitions =
