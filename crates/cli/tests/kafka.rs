@@ -2,6 +2,7 @@
 //! so that all of this is left out unless the environment variable PERJURY_TEST_KAFKA is set.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod support;
 

@@ -43,7 +43,7 @@ pub(super) async fn final_phase(
     }
     note(&shared, "phase", json!({"phase": "final"}))?;
     note(&shared, "final-reads", json!({"phase": "begin"}))?;
-    let targets = end_offsets(&shared).await;
+    let targets = believable_ends(&shared, &stop).await;
     let (reached, reason) = match targets {
         Ok(ref targets) => {
             let reached = read_all(&shared, &mut session, targets, &stop).await?;
@@ -105,6 +105,27 @@ async fn overwrite(
         }
     }
     Ok(accepted)
+}
+
+/// How long a log may end before what it has just acknowledged until that end is believed.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// The end offsets of all partitions. A node that has only come back may not know its log's end yet, so that an end before
+/// the newest acknowledgement is asked for again, for a while.
+async fn believable_ends(
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> Result<BTreeMap<i32, i64>, String> {
+    let began = Instant::now();
+    loop {
+        let ends = end_offsets(shared).await?;
+        let newest = |partition| shared.progress.last_acknowledged(partition);
+        let short = ends.iter().any(|(p, end)| newest(*p).is_some_and(|newest| *end <= newest));
+        if !short || began.elapsed() >= END_LIMIT || stop.is_cancelled() {
+            return Ok(ends);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 async fn end_offsets(shared: &Shared) -> Result<BTreeMap<i32, i64>, String> {
