@@ -77,7 +77,7 @@ fn violations_pins_and_unfinished_campaigns_stay_and_plans_have_their_own_rules(
     let campaign = shelf.create("release", toml, false, &runs, now).unwrap();
     let kept = policy(&shelf, rules);
     assert_eq!(kept.of_names["release"], Retention { days: None, newest: Some(3) });
-    assert_eq!(prune(&index, &kept, now).unwrap(), [gone.clone()]);
+    assert_eq!(prune(&index, &kept, now).unwrap(), std::slice::from_ref(&gone));
     assert!(!store.run_dir(&gone).is_ok_and(|d| d.path().exists()));
 
     let mut under_way = campaign.clone();
