@@ -24,6 +24,7 @@ mod pace;
 mod plan;
 mod preflight;
 mod queue;
+mod retention;
 mod salvage;
 mod settings;
 mod shelf;
@@ -38,7 +39,7 @@ pub use follow::Follower;
 pub use forming::{form, line};
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
-    CampaignPlan, Earlier, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
+    CampaignPlan, Earlier, Keep, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
     parse as parse_plan, plan_schema,
 };
 pub use named::{NAMED_PLANS, NamedPlan};
@@ -46,6 +47,7 @@ pub use named_runs::{NAMED_RUNS, NamedRun};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
 pub use queue::{Change, Queue, Until};
+pub use retention::{expired, policy, prune};
 pub use salvage::{Ending, SalvageError, salvage};
 pub use settings::{Clients, Settings, Span};
 pub use shelf::{

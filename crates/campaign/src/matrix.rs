@@ -5,6 +5,7 @@
 
 use crate::plan::RunPlan;
 use crate::settings::Settings;
+use perjury_store::Retention;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,6 +65,25 @@ pub struct Matrix {
     pub client: Vec<Settings>,
 }
 
+/// Which runs of a plan stay. A run goes when every rule that is given lets it go; one that broke a promise, that is pinned or
+/// that nobody judged never goes. With an empty table all stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Runs that started within so many days stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+    /// The newest so many runs stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<usize>,
+}
+
+impl From<Keep> for Retention {
+    fn from(keep: Keep) -> Retention {
+        Retention { days: keep.days, newest: keep.newest }
+    }
+}
+
 /// A plan file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +102,9 @@ pub struct CampaignPlan {
     /// Whether a run that was interrupted by a crash or a restart of the service is made again.
     #[serde(default)]
     pub rerun_interrupted: bool,
+    /// Which of its runs the service keeps, instead of what it is told to keep of all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
     /// The settings of every run.
     #[serde(default)]
     pub run: Settings,

@@ -134,6 +134,9 @@ impl NamedRun {
 const FAILOVER_GAP_MS: u64 = 10_000;
 /// How long it leaves the killed leader dead, in milliseconds: a cluster that waits for it exceeds the budget.
 const FAILOVER_DEAD_MS: u64 = 12_000;
+/// How much longer a send may take, in milliseconds: the producer that wrote before the kill meets the leader again, as it
+/// is when it comes back.
+const FAILOVER_PATIENCE_MS: u64 = 10_000;
 /// Settings of Apache Kafka under which a dead leader is noticed and replaced within the plan's goal of two seconds. Kafka's
 /// own defaults are 9 s for the session and 2 s for the quorum's fetches.
 const FAILOVER_KAFKA: [(&str, &str); 5] = [
@@ -154,6 +157,8 @@ fn raft_failover(plan: &mut RunPlan) {
     worker.nemesis.retain(|fault| *fault == FaultKind::Kill);
     worker.targets = vec![Target::Leader];
     worker.fault_duration_ms = worker.fault_duration_ms.max(FAILOVER_DEAD_MS);
+    let patience = worker.fault_duration_ms + FAILOVER_PATIENCE_MS;
+    worker.client.send_timeout_ms = worker.client.send_timeout_ms.max(patience);
     plan.budgets.entry("gap_ms".to_owned()).or_insert(FAILOVER_GAP_MS);
     if plan.cluster.driver == "kafka" {
         for (key, value) in FAILOVER_KAFKA {

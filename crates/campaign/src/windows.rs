@@ -80,38 +80,3 @@ pub fn is_long(run: &RunDir, bytes_min: u64) -> io::Result<bool> {
     let at_work = run.status().ok().flatten().is_some_and(|s| s.is_at_work());
     Ok(bytes >= bytes_min && !at_work)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use perjury_store::Store;
-    use perjury_view::filter::{Filter, search};
-
-    fn row(i: u64) -> String {
-        format!(
-            "{{\"index\":{i},\"time\":{i},\"process\":{i},\"type\":\"invoke\",\"f\":\"poll\",\"value\":[[\"poll\"]]}}\n"
-        )
-    }
-
-    #[test]
-    fn an_index_is_made_once_and_anew_for_a_changed_history() {
-        let root = tempfile::tempdir().unwrap();
-        let run = Store::open(root.path()).unwrap().create_run("a", chrono::Utc::now()).unwrap();
-        let total = || search(&windows(&run).unwrap(), &Filter::default(), 0, 9).unwrap().total;
-        assert!(windows(&run).is_err(), "there is no history");
-        let head = "{\"perjury\":\"history\",\"format\":\"1.0\"}\n".to_owned();
-        fs::write(run.history_path(), head.clone() + &row(0)).unwrap();
-        assert_eq!(total(), 1);
-        let made = fs::metadata(run.windows_path()).unwrap().modified().unwrap();
-        assert_eq!(total(), 1);
-        assert_eq!(fs::metadata(run.windows_path()).unwrap().modified().unwrap(), made);
-        fs::write(run.history_path(), head.clone() + &row(0) + &row(1)).unwrap();
-        assert_eq!(total(), 2);
-        fs::write(run.windows_path(), "half an index").unwrap();
-        assert_eq!(total(), 2);
-        fs::write(run.history_path(), head + &row(0) + "{\"index\":1}\n").unwrap();
-        assert!(windows(&run).unwrap_err().to_string().contains("line 3"));
-        let left: Vec<_> = fs::read_dir(run.path()).unwrap().collect();
-        assert_eq!(left.len(), 2, "no temporary file stays: {left:?}");
-    }
-}

@@ -45,6 +45,36 @@ fn a_history_goes_through_parquet_and_comes_back_byte_by_byte() {
 }
 
 #[test]
+fn a_directory_that_was_copied_in_gets_its_report_and_goes_when_no_rule_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, place) = (path(dir.path(), ""), dir.path().join("copied/20200101T000000.000Z"));
+    std::fs::create_dir_all(&place).unwrap();
+    let run = place.to_str().unwrap();
+    let none = perjury(&["check", run, "--save"]);
+    assert_eq!(none.status.code(), Some(254), "{}", stderr(&none));
+    done(&["generate", "--seed", "3", "--out", &path(&place, "history.jsonl")]);
+    assert!(!place.join("report.json").exists());
+    let loose = path(dir.path(), "loose.jsonl");
+    std::fs::copy(place.join("history.jsonl"), &loose).unwrap();
+    let refused = perjury(&["check", &loose, "--save"]);
+    assert!(stderr(&refused).contains("no run directory"), "{}", stderr(&refused));
+    let checked = perjury(&["check", run, "--save"]);
+    let report = std::fs::read(place.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let code = checked.status.code().unwrap();
+    assert_eq!(report["verdict"], ["valid", "invalid", "unknown"][usize::try_from(code).unwrap()]);
+    assert_ne!(report["verdict"], "invalid", "nothing was injected");
+    let prune =
+        |more: &[&str]| done(&[&["prune", "--store", &root, "--keep-days", "30"], more].concat());
+    assert_eq!(prune(&["--dry-run"]), "copied/20200101T000000.000Z would go\n");
+    std::fs::write(place.join("pinned"), "").unwrap();
+    assert_eq!(prune(&[]), "");
+    std::fs::remove_file(place.join("pinned")).unwrap();
+    assert_eq!(prune(&[]), "copied/20200101T000000.000Z is gone\n");
+    assert!(!place.exists());
+}
+
+#[test]
 fn jepsens_form_keeps_what_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let [edn, twin] = ["a.edn", "a.parquet"].map(|name| path(dir.path(), name));

@@ -26,9 +26,10 @@ use axum::{Extension, Router};
 use histories::Histories;
 use perjury_campaign::{Executor, LONG_HISTORY_BYTES, Queue, Shelf, ShelfError, Until};
 use perjury_checker::Options;
-use perjury_store::{Index, IndexError, Store, StoreError};
+use perjury_store::{Index, IndexError, Retention, Store, StoreError};
 use routes::docs::Description;
 use routes::metrics::Metrics;
+use routes::retention::Keeping;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ pub struct AppState {
     signer: Signer,
     rates: Arc<Rates>,
     metrics: Arc<Metrics>,
+    keeping: Arc<Keeping>,
     uploads: Arc<tokio::sync::Mutex<()>>,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
@@ -96,6 +98,7 @@ impl AppState {
             signer: Signer::open(store.root())?,
             rates: Arc::default(),
             metrics: Arc::default(),
+            keeping: Arc::default(),
             uploads: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             stop: CancellationToken::new(),
@@ -118,6 +121,14 @@ impl AppState {
     #[must_use]
     pub fn beyond_loopback(mut self) -> AppState {
         self.is_local = false;
+        self
+    }
+
+    /// Runs that these rules do not keep are deleted now and then: never one with a violation, one that is pinned, under way
+    /// or unjudged, or one of a campaign that is not over.
+    #[must_use]
+    pub fn keeping(mut self, rules: Retention) -> AppState {
+        self.keeping = Arc::new(Keeping::new(rules));
         self
     }
 
@@ -201,6 +212,13 @@ impl Server {
         Ok(Server { listener, local, state })
     }
 
+    /// As [`AppState::keeping`].
+    #[must_use]
+    pub fn keeping(mut self, rules: Retention) -> Server {
+        self.state = self.state.keeping(rules);
+        self
+    }
+
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
@@ -234,6 +252,7 @@ impl Server {
             })
         };
         let looking = tokio::spawn(look_at_all(Arc::clone(&state.index)));
+        let keeping = tokio::spawn(routes::retention::keep(state.clone(), stop.clone()));
         let halt = stop.clone();
         let served = axum::serve(
             self.listener,
@@ -246,6 +265,7 @@ impl Server {
         .await;
         stop.cancel();
         looking.abort();
+        keeping.abort();
         if let Ok(worked) = working.await {
             worked?;
         }
@@ -272,6 +292,8 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::runs::trend))
         .routes(routes!(routes::runs::compare))
         .routes(routes!(routes::run::detail, routes::runs::remove))
+        .routes(routes!(routes::retention::outlook, routes::retention::round))
+        .routes(routes!(routes::retention::pin, routes::retention::unpin))
         .routes(routes!(routes::run::timeline))
         .routes(routes!(routes::operations::operations))
         .routes(routes!(routes::operations::log))

@@ -37,7 +37,7 @@ pub use index::{
     TrendPoint, VerdictCounts, VersionTrend, wilson,
 };
 pub use logs::{LogLine, LogQuery, Stream, read_logs};
-pub use retention::{Retention, is_dispensable};
+pub use retention::{Policy, Retention, is_dispensable};
 pub use run_dir::{FileEntry, RunDir};
 pub use status::{StatusFile, WriterState};
 pub use store::{Run, Store};

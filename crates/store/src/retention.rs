@@ -5,25 +5,51 @@ use crate::id::RunId;
 use crate::store::Store;
 use crate::summary::{RunStatus, RunSummary};
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// What is kept. A run goes only when every rule that is given lets it go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Retention {
     /// Runs that started within so many days stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
     /// The newest so many runs of each name stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<usize>,
 }
 
+/// What is kept of which runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Of all names that have no rules of their own.
+    pub rules: Retention,
+    /// Of the runs of these names.
+    pub of_names: BTreeMap<String, Retention>,
+    /// Runs that stay whatever the rules say, by their ids.
+    pub held: BTreeSet<String>,
+}
+
 impl Retention {
+    /// Whether there is any rule. Without one nothing goes.
+    pub fn is_given(&self) -> bool {
+        self.days.is_some() || self.newest.is_some()
+    }
+}
+
+impl From<Retention> for Policy {
+    fn from(rules: Retention) -> Policy {
+        Policy { rules, ..Policy::default() }
+    }
+}
+
+impl Policy {
     /// The runs that may go, oldest first. These stay whatever the rules say: runs with a violation, runs under way, runs
-    /// without a verdict (nobody knows what they hold), runs whose start is unknown. Without any rule nothing goes.
+    /// without a verdict (nobody knows what they hold), runs whose start is unknown, and runs that are held. Pinned ones
+    /// are told apart by [`Store::expired`].
     pub fn expired(&self, runs: &[RunSummary], now: DateTime<Utc>) -> Vec<RunId> {
-        if self.days.is_none() && self.newest.is_none() {
-            return Vec::new();
-        }
         let mut newest_first: Vec<(DateTime<Utc>, &RunSummary)> = runs
             .iter()
             .filter_map(|run| {
@@ -37,9 +63,11 @@ impl Retention {
         for (started, run) in newest_first {
             let rank = seen.entry(&run.name).or_default();
             *rank += 1;
-            let old = self.days.is_none_or(|d| now - started > TimeDelta::days(i64::from(d)));
-            let many = self.newest.is_none_or(|n| *rank > n);
-            if old && many && is_dispensable(run) {
+            let rules = self.of_names.get(&run.name).unwrap_or(&self.rules);
+            let old = rules.days.is_none_or(|d| now - started > TimeDelta::days(i64::from(d)));
+            let many = rules.newest.is_none_or(|n| *rank > n);
+            let goes = rules.is_given() && old && many && !self.held.contains(&run.id);
+            if goes && is_dispensable(run) {
                 expired.extend(run.id.parse::<RunId>().ok());
             }
         }
@@ -56,6 +84,13 @@ pub fn is_dispensable(run: &RunSummary) -> bool {
 }
 
 impl Store {
+    /// Those of the runs that the policy lets go and nobody pinned, oldest first.
+    pub fn expired(&self, policy: &Policy, runs: &[RunSummary], now: DateTime<Utc>) -> Vec<RunId> {
+        let mut expired = policy.expired(runs, now);
+        expired.retain(|id| self.run_dir(id).is_ok_and(|dir| !dir.is_pinned()));
+        expired
+    }
+
     /// Deletes a run's directory: first it is renamed to a hidden name, so that no reader sees a half of it, and so that
     /// what a crash leaves is no run. Links to the newest run are set anew.
     ///

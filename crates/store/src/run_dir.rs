@@ -133,6 +133,30 @@ impl RunDir {
         Ok(kept.filter(|k| bytes.is_some() && k["history_bytes"].as_u64() == bytes))
     }
 
+    /// Whether somebody said that the run is to stay whatever the rules of retention say.
+    pub fn is_pinned(&self) -> bool {
+        fs::symlink_metadata(self.pin_path()).is_ok()
+    }
+
+    /// Says that the run is to stay, or no longer.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the file system refuses.
+    pub fn pin(&self, pinned: bool) -> Result<(), StoreError> {
+        let path = self.pin_path();
+        if pinned {
+            return atomic::write(&path, b"");
+        }
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(StoreError::io("delete", &path)),
+        }
+    }
+
+    fn pin_path(&self) -> PathBuf {
+        self.path.join("pinned")
+    }
+
     /// Says that this process writes the run from now on.
     ///
     /// # Errors
@@ -334,6 +358,18 @@ mod tests {
         run.write_plan(&plan).unwrap();
         let text = fs::read_to_string(dir.path().join("plan.json")).unwrap();
         assert!(text.contains("sasl.password") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_pin_comes_and_goes() {
+        let (_dir, run) = run();
+        assert!(!run.is_pinned());
+        run.pin(false).unwrap();
+        run.pin(true).unwrap();
+        run.pin(true).unwrap();
+        assert!(run.is_pinned());
+        run.pin(false).unwrap();
+        assert!(!run.is_pinned());
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Look {
             Ok(report) => look.report = report,
             Err(e) => {
                 look.problem = Some(format!(
-                    "{e}. Run `perjury check {path}` to check the history again and write the report anew."
+                    "{e}. Run `perjury check --save {path}` to check the history again and write the report anew."
                 ));
             }
         }
@@ -148,7 +148,7 @@ impl Look {
             look.report.as_ref().map(|r| r.schema.as_str()).filter(|s| *s != SCHEMA)
         {
             look.problem = Some(format!(
-                "The report's schema is {schema:?}, and this version reads {SCHEMA:?}. Run `perjury check {path}` to write it anew."
+                "The report's schema is {schema:?}, and this version reads {SCHEMA:?}. Run `perjury check --save {path}` to write it anew."
             ));
             look.report = None;
         }

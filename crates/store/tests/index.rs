@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use perjury_store::{
-    Index, Retention, RunDir, RunQuery, RunStatus, RunSummary, Sort, Store, StoreError,
+    Index, Policy, Retention, RunDir, RunQuery, RunStatus, RunSummary, Sort, Store, StoreError,
 };
 use serde_json::json;
 use std::fs;
@@ -202,13 +202,17 @@ fn retention_never_takes_what_broke_a_promise_or_is_not_judged() {
     let runs: Vec<RunSummary> = index.all().unwrap();
     let later = at(10 * 86_400);
     let gone = |rules: Retention| -> Vec<String> {
-        rules.expired(&runs, later).iter().map(|id| id.time()[13..15].to_owned()).collect()
+        Policy::from(rules)
+            .expired(&runs, later)
+            .iter()
+            .map(|id| id.time()[13..15].to_owned())
+            .collect()
     };
     assert_eq!(gone(Retention::default()), Vec::<String>::new());
     assert_eq!(gone(Retention { days: Some(5), newest: None }), ["01", "03", "06"]);
     assert_eq!(gone(Retention { days: Some(5), newest: Some(1) }), ["01", "03"]);
     assert_eq!(gone(Retention { days: Some(20), newest: None }), Vec::<String>::new());
-    for id in (Retention { days: Some(5), newest: None }).expired(&runs, later) {
+    for id in Policy::from(Retention { days: Some(5), newest: None }).expired(&runs, later) {
         store.remove_run(&id).unwrap();
         assert!(matches!(store.run_dir(&id), Err(StoreError::NoSuchRun { .. })));
     }

@@ -16,6 +16,10 @@
 //! librdkafka sorts the errors of these calls (`rd_kafka_error_is_fatal`, `…_txn_requires_abort`, `…_is_retriable`). A
 //! *fatal* error ends the producer. After an *abortable* one the transaction must be aborted and the producer goes on.
 //! A *retriable* one asks for the same call again, which is done here until the limit is reached.
+//!
+//! `rd_kafka_send_offsets_to_transaction` leaves its time limit to an answer that never comes if a request is lost between
+//! two coordinators of the group. So every call has a thread of its own, and one that does not come back is left to it:
+//! that client is of no use any more, which is an error like any other.
 
 use crate::client::{Client, LogContext};
 use rdkafka::consumer::Consumer;
@@ -28,6 +32,9 @@ use tokio::time::Instant;
 
 /// How long one call waits before it is asked again.
 const CALL: Duration = Duration::from_secs(4);
+
+/// How much longer than it was told to a call may wait before it is given up.
+const STUCK: Duration = Duration::from_secs(3);
 
 /// What an error leaves of the producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +98,23 @@ async fn call(
     let deadline = Instant::now() + limit;
     loop {
         let (producer, ask) = (client.producer.clone(), ask.clone());
-        let asked = tokio::task::spawn_blocking(move || ask(&producer, CALL.min(limit))).await;
-        let trouble = match asked {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => Trouble::of(&error),
-            Err(panic) => Trouble::own(Class::Fatal, "client-panicked", panic.to_string()),
+        let wait = CALL.min(limit);
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let asking = move || {
+            // Whoever asked may have given up meanwhile.
+            let _ = answer.send(ask(&producer, wait));
+        };
+        if let Err(error) = std::thread::Builder::new().name("transaction".into()).spawn(asking) {
+            return Err(Trouble::own(Class::Fatal, "no-thread", error.to_string()));
+        }
+        let trouble = match tokio::time::timeout(wait + STUCK, answered).await {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => Trouble::of(&error),
+            Ok(Err(_)) => Trouble::own(Class::Fatal, "client-panicked", "the call has no answer"),
+            Err(_) => {
+                let message = "librdkafka did not come back within its own time limit and 3 s more";
+                Trouble::own(Class::Fatal, "client-stuck", message)
+            }
         };
         if trouble.class != Class::Retriable || Instant::now() >= deadline {
             return Err(trouble);

@@ -10,6 +10,7 @@ import type {
   NodeLog,
   OperationPage,
   PlanCheck,
+  Retention,
   RunDetail,
   RunList,
   Session,
@@ -52,7 +53,7 @@ function query(params: Params): string {
 
 /** What a request sends; a body that is an object goes as JSON. */
 interface Ask {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "DELETE";
   params?: Params;
   body?: unknown;
   signal?: AbortSignal | undefined;
@@ -175,6 +176,9 @@ export const service = {
   compare: (a: string, b: string, signal?: AbortSignal) => get<Comparison>("/api/v1/compare", { a, b }, signal),
   remove: (id: string, violation: boolean) =>
     ask<void>(run(id), { method: "DELETE", params: { violation: violation ? "yes" : null } }),
+  pin: (id: string, pinned: boolean) => ask<void>(`${run(id)}/pin`, { method: pinned ? "PUT" : "DELETE" }),
+  retention: (signal?: AbortSignal) => get<Retention>("/api/v1/retention", {}, signal),
+  prune: () => post<{ gone: number }>("/api/v1/retention"),
   planSchema: (signal?: AbortSignal) => get<JsonObject>("/api/v1/plans/schema", {}, signal),
   namedPlans: (signal?: AbortSignal) => get<NamedPlan[] | { items: NamedPlan[] }>("/api/v1/plans/named", {}, signal),
   validate: (toml: string, signal?: AbortSignal) =>

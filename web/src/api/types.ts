@@ -62,7 +62,25 @@ export interface RunDetail {
   header: JsonObject | null;
   files: FileEntry[];
   nodes: string[];
+  /** Whether it stays whatever the rules of retention say; a one-file report does not know. */
+  pinned?: boolean;
   path: string;
+}
+
+export interface KeepRules {
+  days?: number;
+  newest?: number;
+}
+
+/** What the rules of retention would delete now. */
+export interface Retention {
+  rules: KeepRules;
+  plans: Record<string, KeepRules>;
+  active: boolean;
+  total: number;
+  would_go: string[];
+  every_s: number;
+  last: { at: string; gone: number; runs: string[] } | null;
 }
 
 export interface Point {

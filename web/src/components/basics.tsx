@@ -161,7 +161,15 @@ export function CopyButton({ text, children }: { text: () => string | Promise<st
 
 /** Text in which `…` marks what is to be typed. */
 export function Prose({ text }: { text: string }) {
-  return <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
+  return (
+    <>{text.split("`").map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : <Stressed text={part} />))}</>
+  );
+}
+
+/** A text with words that *stand out*. */
+function Stressed({ text }: { text: string }) {
+  const parts = text.split(/\*([\p{L}][^*]*)\*/u);
+  return <>{parts.map((part, i) => (i % 2 === 1 ? <em key={i}>{part}</em> : part))}</>;
 }
 
 /** The page to sign in on, which leads back here. */

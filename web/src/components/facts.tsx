@@ -9,7 +9,11 @@ function Fact({ name, text }: { name: string; text: string }) {
     <div>
       <dt>{name}</dt>
       <dd>
-        <Prose text={text} />
+        {text.split("\n\n").map((paragraph) => (
+          <p key={paragraph}>
+            <Prose text={paragraph.replace(/^- /, "– ")} />
+          </p>
+        ))}
       </dd>
     </div>
   );

@@ -64,7 +64,9 @@ function Row({ run, picked, toggle }: { run: RunSummary; picked: boolean; toggle
   const href = `/runs/${runPath(run.id)}`;
   const [lead, ...more] = headlineParts(run.headline ?? "");
   const line =
-    lead ?? run.problem ?? (run.status === "unchecked" ? "Not checked yet: run `perjury check` on its directory." : "");
+    lead ??
+    run.problem ??
+    (run.status === "unchecked" ? "Not checked yet: run `perjury check --save` on its directory." : "");
   // The whole row is a target for the pointer; the link inside is the one for keyboard and screen readers.
   const follow = (e: MouseEvent) => {
     if (!(e.target as Element).closest("a, input, label") && getSelection()?.toString() === "") go(href);

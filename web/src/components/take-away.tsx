@@ -42,7 +42,7 @@ export function TakeAway() {
       {!alone && may("run") && <Acts />}
       {!alone && <Files id={id} files={detail.files} />}
       {alone && <Seal />}
-      {!alone && <Command what="Check it again" line={`perjury check ${detail.path}`} />}
+      {!alone && <Command what="Check it again" line={`perjury check ${report ? "" : "--save "}${detail.path}`} />}
       <Command what="Start the same plan again" line={`perjury replay ${alone ? "BUNDLE.zip" : id}`} />
       {again !== null && <Command what="Or, with the options spelt out" line={again} />}
     </Section>
@@ -135,6 +135,11 @@ function Acts() {
     go(`/campaigns/${encodeURIComponent(campaign)}`);
   });
   const share = useAction(async () => setUrl((await service.share(id, HOURS)).url));
+  const [pinned, setPinned] = useState(detail.pinned === true);
+  const pin = useAction(async () => {
+    await service.pin(id, !pinned);
+    setPinned(!pinned);
+  });
   const [sure, setSure] = useState(false);
   const violation = detail.summary.violations > 0;
   const remove = useAction(async () => {
@@ -147,6 +152,16 @@ function Acts() {
       <div class="take-tools">
         <button type="button" class="button" disabled={replay.busy} onClick={replay.run}>
           Run this plan again
+        </button>
+        <button
+          type="button"
+          class="button"
+          aria-pressed={pinned}
+          disabled={pin.busy}
+          onClick={pin.run}
+          title="A pinned run stays whatever the rules of retention say"
+        >
+          {pinned ? "Pinned: it stays" : "Pin this run"}
         </button>
         {may("admin") && (
           <button type="button" class="button" disabled={share.busy} onClick={share.run}>
@@ -169,7 +184,7 @@ function Acts() {
           </>
         )}
       </div>
-      {[replay, share, remove].map((act, i) => act.error && <Problem key={i} error={act.error} />)}
+      {[replay, pin, share, remove].map((act, i) => act.error && <Problem key={i} error={act.error} />)}
       {url !== null && <Command what="For whoever has it" line={absolute} />}
     </>
   );

@@ -26,7 +26,7 @@ export function VerdictLine() {
           <Shape kind={kind} size={22} />
           {WORDS[kind]}
         </span>
-        <span class="hero-lead">{lead ?? missing(summary)}</span>
+        <span class="hero-lead">{lead ?? <Prose text={missing(summary)} />}</span>
       </h1>
       {clauses.length > 0 && <p class="hero-clauses">{clauses.join(" · ")}</p>}
       <p class="hero-meta">
@@ -53,7 +53,8 @@ export function VerdictLine() {
 
 function missing(summary: RunSummary): string {
   if (summary.status === "running") return "The run is under way; this page follows it.";
-  if (summary.status === "unchecked") return "The history was not checked yet.";
+  if (summary.status === "unchecked")
+    return "The history was not checked yet: `perjury check --save` on its directory does it; the line to copy is at the end of this page.";
   if (summary.status === "interrupted") return "The run was interrupted before it was checked.";
   return "There is no report.";
 }

@@ -8,8 +8,10 @@ import { EmptyStore } from "../components/empty-store";
 import { Frame } from "../components/frame";
 import { Groups, Pages, Runs } from "../components/run-table";
 import { Filters } from "../components/run-filters";
+import { RetentionPanel } from "../components/retention";
 import { TrendPanel } from "../components/trend";
 import { type ListQuery, listParams, picked, readQuery, writeQuery } from "../lib/list-query";
+import { session } from "../lib/session";
 import { asked, go } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
 
@@ -56,6 +58,7 @@ export function ListPage() {
                 <Pages total={shown.total} page={query.page} turn={(page) => change({ page })} />
               </>
             )}
+            {!session.value?.only && <RetentionPanel changed={reload} />}
           </>
         )}
       </div>

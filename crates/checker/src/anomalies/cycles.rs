@@ -8,7 +8,11 @@
 //! No order of the operations explains what they saw.
 //!
 //! # How it is found
-//! One search over the dependency graph finds them all; see the crate's `graph` module.
+//! An edge from one completed operation to another says that the first must come before the second: write-write, it wrote
+//! the version before; write-read, the second read what it wrote; read-write, the second wrote the version after the one
+//! that it read; process, one client did the first before the second; real-time, the first returned before the second was
+//! invoked. Where edges close a circle, the shortest circle of each class is searched, first without, then with the orders
+//! of processes and of real time. One search over the graph finds them all; see the crate's `graph` module.
 //!
 //! # Contract
 //! Kafka's transactions do not isolate writes (G0 is allowed) and are not serializable (read-write circles are

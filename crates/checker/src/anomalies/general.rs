@@ -6,7 +6,10 @@
 //! Transactions acted on values that no order of committed transactions explains.
 //!
 //! # How it is found
-//! See the crate's `elle` module.
+//! From the transactions' own words: which appended or wrote each value (every value once), whether that transaction
+//! aborted, which of its values was its last for the key, and what it had read or written of the key before. Lists show the
+//! order of their versions; registers show it where a transaction read a value before it wrote the next. See the crate's
+//! `elle` module.
 //!
 //! # Contract
 //! Follows from the consistency models that were asked for, `strict-serializable` unless said otherwise.

@@ -3,7 +3,7 @@
 use super::{beside, text, word};
 use perjury_history::{F, History, Kind, MopRef, Process, Scalar};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A member was given a topic-partition.
 #[derive(Debug, Clone)]
@@ -33,10 +33,28 @@ pub(crate) struct Start {
     pub(crate) offset: i64,
 }
 
+/// A member read on in a topic-partition long after another one had been given it in a later generation.
+#[derive(Debug, Clone)]
+pub(crate) struct Overlap {
+    /// The assignment to the other one, as a position among all.
+    pub(crate) assignment: usize,
+    /// The member that read on.
+    pub(crate) member: String,
+    /// Its generation.
+    pub(crate) generation: i64,
+    /// The poll.
+    pub(crate) row: usize,
+}
+
+/// How long a member that was cut off may take to notice, in nanoseconds: it gives up by itself when its session ends,
+/// which is when its group gives what it had to another one.
+const NOTICE: i64 = 3_000_000_000;
+
 #[derive(Debug, Default)]
 struct Member {
     group: String,
-    owned: BTreeSet<String>,
+    /// The topic-partitions that it has, each with the generation.
+    owned: BTreeMap<String, Option<i64>>,
     /// Topic-partitions that were assigned and of which nothing was read yet, with the row before that.
     waiting: BTreeMap<String, usize>,
 }
@@ -47,6 +65,9 @@ pub(super) struct Members {
     by_process: BTreeMap<u32, Member>,
     pub(super) assignments: Vec<Assignment>,
     pub(super) starts: Vec<Start>,
+    pub(super) overlaps: Vec<Overlap>,
+    /// By group and topic-partition the assignment of the highest generation, as a position among all.
+    newest: BTreeMap<(String, String), usize>,
 }
 
 fn client(history: &History, row: usize) -> Option<u32> {
@@ -112,11 +133,34 @@ impl Members {
                 member.waiting.remove(&key);
                 continue;
             }
-            if member.owned.insert(key.clone()) {
+            if member.owned.insert(key.clone(), generation).is_none() {
                 member.waiting.insert(key.clone(), assigned);
+            }
+            let newest = self.newest.entry((group.clone(), key.clone())).or_insert(usize::MAX);
+            if self.assignments.get(*newest).is_none_or(|a| a.generation <= generation) {
+                *newest = self.assignments.len();
             }
             let (group, member) = (group.clone(), name.clone());
             self.assignments.push(Assignment { group, generation, key, member, row });
+        }
+    }
+
+    /// A poll that is ok returned records of this topic-partition: is it somebody else's by now?
+    fn read(&mut self, history: &History, process: u32, row: usize, key: &str) {
+        let Some(member) = self.by_process.get(&process) else { return };
+        let Some(&Some(generation)) = member.owned.get(key) else { return };
+        let at = (member.group.clone(), key.to_owned());
+        let Some(&assignment) = self.newest.get(&at) else { return };
+        let newest = &self.assignments[assignment];
+        let name = Self::name(history, row);
+        if newest.generation <= Some(generation) || newest.member == name {
+            return;
+        }
+        let invoked = history.pair(row).and_then(|row| history.time(row));
+        if let (Some(invoked), Some(given)) = (invoked, history.time(newest.row))
+            && invoked - given > NOTICE
+        {
+            self.overlaps.push(Overlap { assignment, member: name, generation, row });
         }
     }
 
@@ -136,6 +180,14 @@ impl Members {
             keys.iter().for_each(|key| *moved.entry(key.clone()).or_default() += 1);
             self.change(history, row, &what, keys, entry.get("generation").and_then(Value::as_i64));
         }
+        if moved.is_empty() && history.kind(row) == Kind::Ok && !before.is_empty() {
+            for mop in history.mops(row) {
+                let MopRef::Poll(Some(poll)) = mop else { continue };
+                for group in poll.groups().filter(|g| !g.is_empty()) {
+                    self.read(history, process, row, &history.key(group.key).to_string());
+                }
+            }
+        }
         let Some(member) = self.by_process.get_mut(&process) else { return };
         if member.waiting.is_empty() {
             return;
@@ -146,7 +198,7 @@ impl Members {
         }
         let clear = |key: &String| match moved.get(key) {
             None => true,
-            Some(times) => *times == 1 && !before.contains(key),
+            Some(times) => *times == 1 && !before.contains_key(key),
         };
         for mop in history.mops(row) {
             let MopRef::Poll(Some(poll)) = mop else { continue };

@@ -5,7 +5,7 @@ mod commits;
 mod members;
 
 pub(crate) use commits::Commits;
-pub(crate) use members::{Assignment, Start};
+pub(crate) use members::{Assignment, Overlap, Start};
 
 use crate::index::is_client;
 use members::Members;
@@ -101,6 +101,8 @@ pub(crate) struct Observed {
     pub(crate) committed: Vec<Committed>,
     /// Who was given which topic-partition.
     pub(crate) assignments: Vec<Assignment>,
+    /// Who read on in what was another member's.
+    pub(crate) overlaps: Vec<Overlap>,
     /// Where consumers of groups began to read.
     pub(crate) starts: Vec<Start>,
     /// Who took over which transactional id.
@@ -160,6 +162,7 @@ impl Observed {
         }
         all.assignments = members.assignments;
         all.starts = members.starts;
+        all.overlaps = members.overlaps;
         for (at, commits) in &mut all.commits {
             let given = all.assignments.iter().filter(|a| (&a.group, &a.key) == (&at.0, &at.1));
             commits.close(given.filter_map(|a| Some((a.row, a.generation?))));

@@ -4,10 +4,12 @@ use crate::duration::parse as duration;
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use anyhow::{Context, Result};
+use perjury_campaign::{LONG_HISTORY_BYTES, keep_first_screen};
 use perjury_checker::linear::{Budget, Exhausted, Limits};
-use perjury_checker::{Options, Rules};
+use perjury_checker::{Options, Report, Rules};
 use perjury_history::formats::{self, Format};
 use perjury_history::{History, ReadOptions, SubVia, parquet};
+use perjury_store::{RunId, Store};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,9 @@ pub(crate) struct Args {
     /// Tell the whole story instead: what was promised, what happened event by event, and what usually causes it.
     #[arg(long, conflicts_with = "output")]
     explain: bool,
+    /// Write the report into the run directory as well, where the pages find it.
+    #[arg(long)]
+    save: bool,
 }
 
 /// How a history is judged.
@@ -125,12 +130,41 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let report = perjury_checker::check_within(&history, &options, &mut budget);
     let timings =
         serde_json::json!({"read_ms": read_ms, "check_ms": checking.elapsed().as_millis()});
+    if args.save {
+        save(&args.path, &history, &report)?;
+    }
     if args.explain {
         output::write(&perjury_checker::render::explain(&report, &history))?;
     } else {
         output::print(args.output, &report, &path, timings)?;
     }
     Ok(exit::of(report.verdict))
+}
+
+/// Writes the report, and what the pages keep of a long history, into the run directory.
+fn save(path: &Path, history: &History, report: &Report) -> Result<()> {
+    let dir = path.canonicalize().map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    let no_run = || {
+        usage(format!(
+            "--save: {} is no run directory; give STORE/NAME/TIME with a history.jsonl inside",
+            path.display()
+        ))
+    };
+    let part = |p: Option<&Path>| Some(p?.file_name()?.to_str()?.to_owned());
+    let (time, name) = (part(Some(&dir)), part(dir.parent()));
+    let (Some(time), Some(name)) = (time, name) else { return Err(no_run()) };
+    let root = dir.parent().and_then(Path::parent).ok_or_else(no_run)?;
+    let id = RunId::new(&name, &time).map_err(|_| no_run())?;
+    let run = Store::open(root).and_then(|s| s.run_dir(&id)).map_err(|e| usage(e.to_string()))?;
+    if !run.history_path().is_file() {
+        return Err(no_run());
+    }
+    if run.status()?.is_some_and(|s| s.is_at_work()) {
+        return Err(usage(format!("--save: {id} is under way and writes its own report")));
+    }
+    keep_first_screen(&run, history, report, LONG_HISTORY_BYTES);
+    run.write_report(report)?;
+    Ok(())
 }
 
 /// Reads the history that a path means.

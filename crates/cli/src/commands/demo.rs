@@ -57,7 +57,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     if args.no_serve {
         return Ok(ExitCode::SUCCESS);
     }
-    serve::run(&serve::Args { store: args.store.clone(), bind: args.bind })
+    serve::run(&serve::Args {
+        store: args.store.clone(),
+        bind: args.bind,
+        keep_days: None,
+        keep_newest: None,
+    })
 }
 
 /// One run, with these words as on the command line of `perjury run`.

@@ -4,6 +4,7 @@ use crate::exit::usage;
 use anyhow::Result;
 use perjury_campaign::ProcessExecutor;
 use perjury_server::Server;
+use perjury_store::Retention;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,12 @@ pub(crate) struct Args {
     /// Where to listen; port 0 chooses a free one. Anything but loopback is visible to others.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(super) bind: SocketAddr,
+    /// Delete runs that are older than so many days and broke no promise. A plan's own [keep] goes before.
+    #[arg(long, env = "PERJURY_KEEP_DAYS")]
+    pub(super) keep_days: Option<u32>,
+    /// Delete all but the newest so many runs of each name that broke no promise.
+    #[arg(long, env = "PERJURY_KEEP_NEWEST")]
+    pub(super) keep_newest: Option<usize>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -27,7 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let executor = ProcessExecutor { program: std::env::current_exe()?, store: args.store.clone() };
         let server = Server::bind(&args.store, args.bind, Arc::new(executor))
             .await
-            .map_err(|e| usage(e.to_string()))?;
+            .map_err(|e| usage(e.to_string()))?
+            .keeping(Retention { days: args.keep_days, newest: args.keep_newest });
         let address = server.local_addr();
         println!("serving {} on http://{address}/ (Ctrl-C ends it)", args.store.display());
         if server.is_open() {

@@ -4,7 +4,9 @@ use super::run;
 use crate::exit::usage;
 use anyhow::{Context, Result};
 use chrono::Utc;
-use perjury_store::{Index, Retention, Store};
+use perjury_campaign::{Shelf, expired, policy};
+use perjury_store::{Index, Policy, Retention, Store};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -66,20 +68,22 @@ pub(crate) fn reindex(args: &Reindex) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Deletes runs that no rule keeps. Runs with a violation stay, and so do runs that nobody judged.
+/// Deletes runs that no rule keeps. Runs with a violation stay, and so do runs that nobody judged, that are pinned,
+/// or that belong to a campaign that is not over.
 pub(crate) fn prune(args: &Prune) -> Result<ExitCode> {
     let index = open(&args.store)?;
-    index.refresh_all()?;
-    let rules = Retention { days: args.keep_days, newest: args.keep_newest };
-    for id in rules.expired(&index.all()?, Utc::now()) {
-        if args.dry_run {
-            println!("{id} would go");
-        } else {
-            index.store().remove_run(&id)?;
-            println!("{id} is gone");
-        }
+    let shelf = Shelf::open(Arc::clone(index.store()))?;
+    let asked = Retention { days: args.keep_days, newest: args.keep_newest };
+    // Who asks by hand means all names; what plans say is for the service.
+    let policy = Policy { of_names: BTreeMap::new(), ..policy(&shelf, asked) };
+    let (runs, what) = if args.dry_run {
+        (expired(&index, &policy, Utc::now())?, "would go")
+    } else {
+        (perjury_campaign::prune(&index, &policy, Utc::now())?, "is gone")
+    };
+    for id in runs {
+        println!("{id} {what}");
     }
-    index.refresh()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -100,6 +100,7 @@ pub(crate) fn need(method: &Method, path: &str) -> Need {
         ["api", "v1", "runs", _, _, "replay" | "share"] if method == Method::POST => {
             Need::Role(Role::Run)
         }
+        ["api", "v1", "runs", _, _, "pin"] => Need::Role(Role::Run),
         ["api", ..] => Need::Role(Role::Admin),
         // Pages, health, documentation and share links hold nothing of any run.
         _ => Need::Nothing,

@@ -12,6 +12,11 @@ use std::sync::LazyLock;
 #[folder = "../../histories"]
 struct Corpus;
 
+/// The analyses, each of which says at its head how it finds its anomalies: one file for each, or for a few.
+#[derive(RustEmbed)]
+#[folder = "../checker/src/anomalies"]
+struct Analyses;
+
 /// A small history that shows the anomaly.
 #[derive(Debug, Clone, Serialize)]
 struct Shown {
@@ -59,10 +64,10 @@ fn explained(entry: GlossaryEntry) -> Explained {
         _ => ("promises", "Perjury's own definition"),
     };
     let example = example(entry.name);
-    let how = match &example {
-        Some(shown) => format!("`perjury check histories/{}` finds it in the example.", shown.file),
-        None => format!("`perjury check` reports it as {}.", entry.name),
-    };
+    let shown = example
+        .as_ref()
+        .map(|shown| format!("`perjury check histories/{}` finds it in the example.", shown.file));
+    let how = [found_by(entry.name), shown].into_iter().flatten().collect::<Vec<_>>().join("\n\n");
     let contract = match entry.legal_if {
         "" => "No configuration makes it legal.".to_owned(),
         legal => format!("Legal with {legal}."),
@@ -80,6 +85,39 @@ fn explained(entry: GlossaryEntry) -> Explained {
         source,
         example,
     }
+}
+
+/// How the anomaly is found, in paragraphs that an empty line parts.
+fn found_by(name: &str) -> Option<String> {
+    let own = format!("{}.rs", name.to_ascii_lowercase().replace('-', "_"));
+    let quoted = format!("\"{name}\"");
+    let read = |file: &str| String::from_utf8(Analyses::get(file)?.data.into_owned()).ok();
+    let tells = |text: &String| {
+        let table = text.contains("ENTRIES") || text.contains("const AVAILABILITY_GAP");
+        table && text.contains(&quoted)
+    };
+    let with = || Analyses::iter().filter(|f| f != "mod.rs").filter_map(|f| read(&f)).find(tells);
+    section(&read(&own).or_else(with)?, "How it is found")
+}
+
+/// A section of a file's own documentation.
+fn section(source: &str, title: &str) -> Option<String> {
+    let docs = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let mut lines = docs.skip_while(|line| line.strip_prefix("# ") != Some(title)).skip(1);
+    let mut text = String::new();
+    for line in lines.by_ref().take_while(|line| !line.starts_with("# ")) {
+        let glue = match (text.is_empty() || text.ends_with('\n'), line) {
+            (true, "") => continue,
+            (false, "") => "\n\n",
+            (true, _) => "",
+            (false, line) if line.starts_with("- ") => "\n\n",
+            (false, _) => " ",
+        };
+        text.push_str(glue);
+        text.push_str(line);
+    }
+    let text = text.trim_end().to_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 /// The shortest history of the anomaly's folder whose expectation names it.

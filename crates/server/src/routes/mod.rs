@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod operations;
 pub(crate) mod params;
 pub(crate) mod plans;
+pub(crate) mod retention;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod session;

@@ -25,6 +25,8 @@ pub(crate) struct Detail {
     files: Vec<FileEntry>,
     /// The nodes that left logs.
     nodes: Vec<String>,
+    /// Whether it stays whatever the rules of retention say.
+    pinned: bool,
     /// Where the run directory is on the server's machine, for commands to copy.
     path: String,
 }
@@ -41,6 +43,7 @@ pub(crate) async fn detail(
     Ok(Json(Detail {
         files: loaded.dir.files(),
         nodes: loaded.dir.nodes(),
+        pinned: loaded.dir.is_pinned(),
         path: loaded.dir.path().display().to_string(),
         summary: loaded.summary,
         report: loaded.report,

@@ -3,7 +3,7 @@
 use crate::support::{RUN, S, SCRIPT, Served};
 use axum::http::{Request, StatusCode};
 use chrono::Utc;
-use perjury_store::Store;
+use perjury_store::{Retention, Store};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -246,6 +246,47 @@ async fn a_history_that_is_none_says_where_and_why() {
     served.place("bare/20261122T000000.000Z");
     let bare = served.get("/api/v1/runs/bare/20261122T000000.000Z/timeline").await;
     assert_eq!((bare.status, bare.error()), (StatusCode::NOT_FOUND, "no-history".into()));
+}
+
+#[tokio::test]
+async fn the_glossary_says_how_each_anomaly_is_found() {
+    let glossary = Served::new().ok("/api/v1/glossary").await;
+    let how = |e: &Value| e["how"].as_str().unwrap_or_default().to_owned();
+    for entry in glossary["anomalies"].as_array().unwrap() {
+        let paragraphs: Vec<String> = how(entry).split("\n\n").map(str::to_owned).collect();
+        assert!(paragraphs[0].len() > 60 && !paragraphs[0].starts_with('`'), "{entry}");
+    }
+    let all = glossary["anomalies"].as_array().unwrap();
+    let lost = how(all.iter().find(|e| e["name"] == "lost-write").unwrap());
+    assert!(lost.starts_with("Per key with ok reads: the *bound* is"), "{lost}");
+    assert!(lost.contains("\n\nA case is sound if"), "{lost}");
+    let circle = how(all.iter().find(|e| e["name"] == "G1c").unwrap());
+    assert!(circle.contains("close a circle"), "{circle}");
+}
+
+#[tokio::test]
+async fn retention_says_what_would_go_and_takes_it_only_when_asked() {
+    let served = Served::with_rules(Retention { days: None, newest: Some(0) });
+    let clean = "clean/20261121T000000.000Z";
+    let outlook = served.ok("/api/v1/retention").await;
+    assert_eq!((&outlook["active"], &outlook["rules"]), (&json!(true), &json!({"newest": 0})));
+    assert_eq!(outlook["would_go"], json!([clean]), "the others broke a promise or are unreadable");
+    let ask = async |method: &str, uri: &str| {
+        let request = Request::builder().method(method).uri(uri);
+        served.send(request.body(axum::body::Body::empty()).unwrap()).await
+    };
+    let pin = format!("/api/v1/runs/{clean}/pin");
+    assert_eq!(ask("PUT", &pin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(served.ok(&format!("/api/v1/runs/{clean}")).await["pinned"], true);
+    assert_eq!(served.ok("/api/v1/retention").await["total"], 0);
+    assert_eq!(ask("POST", "/api/v1/retention").await.json()["gone"], 0);
+    assert_eq!(ask("DELETE", &pin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(ask("POST", "/api/v1/retention").await.json()["runs"], json!([clean]));
+    assert_eq!(names(&served.ok("/api/v1/runs").await), ["lost", "broken"]);
+    let after = served.ok("/api/v1/retention").await;
+    assert_eq!((&after["total"], &after["last"]["gone"]), (&json!(0), &json!(1)));
+    let unruled = Served::with_runs().ok("/api/v1/retention").await;
+    assert_eq!((&unruled["active"], &unruled["total"]), (&json!(false), &json!(0)));
 }
 
 #[tokio::test]

@@ -103,6 +103,10 @@ impl Served {
         Served::with_state(|state| state.paged_from(0)).and_runs()
     }
 
+    pub(crate) fn with_rules(rules: perjury_store::Retention) -> Served {
+        Served::with_state(|state| state.keeping(rules)).and_runs()
+    }
+
     pub(crate) fn with_runs() -> Served {
         Served::new().and_runs()
     }

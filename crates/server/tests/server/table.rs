@@ -74,6 +74,7 @@ fn rows_of_runs() -> Vec<Row> {
     };
     let (replay, ask_replay) = of("/replay");
     let (share, ask_share) = of("/share");
+    let (pin, ask_pin) = of("/pin");
     let (files, _) = of("/files/{*path}");
     vec![
         row("get", "/healthz", "/healthz", None, 200),
@@ -109,6 +110,10 @@ fn rows_of_runs() -> Vec<Row> {
         read_run("/markdown", 200, ""),
         row("get", files, "/api/v1/runs/lost/20261123T120431.207Z/files/report.json", READ, 200)
             .elsewhere("/api/v1/runs/lost/20261123T120431.207Z/files/..%2f..%2fsecret", 404),
+        row("get", "/api/v1/retention", "/api/v1/retention", READ, 200),
+        row("post", "/api/v1/retention", "/api/v1/retention", ADMIN, 200),
+        row("put", pin, ask_pin, RUNS, 204).elsewhere("/api/v1/runs/..%2f../x/pin", 400),
+        row("delete", pin, ask_pin, RUNS, 204).elsewhere("/api/v1/runs/..%2f../x/pin", 400),
         row("post", replay, ask_replay, RUNS, 422).elsewhere("/api/v1/runs/..%2f../x/replay", 400),
         row("post", share, ask_share, RUNS, 400)
             .takes(Takes::Json)

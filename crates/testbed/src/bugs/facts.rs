@@ -240,7 +240,7 @@ impl Bug {
                 "accepts offset commits of members that were replaced",
                 "coordinators that do not check generation and member of OffsetCommit",
                 &["group"],
-                &["pause"],
+                &[],
             ),
         }
     }

@@ -328,12 +328,9 @@ impl Paged {
     fn parsed(&self, at: usize) -> Result<Arc<History>, PagedError> {
         // What it guards is a cache: after a panic elsewhere it is still a valid one.
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = kept().iter().position(|(b, _)| *b == at) {
-            let mut kept = kept();
-            if let Some(found) = kept.remove(place).filter(|(b, _)| *b == at) {
-                kept.push_front(found.clone());
-                return Ok(found.1);
-            }
+        let found = kept().iter().find(|(b, _)| *b == at).map(|(_, history)| Arc::clone(history));
+        if let Some(history) = found {
+            return Ok(history);
         }
         let block = self.blocks[at];
         let place = Place { index: u64::from(block.first), line: block.line, time: block.time };

@@ -41,10 +41,12 @@ pub(super) const DESCRIPTION: Description = Description {
         ("ok create-topic", 1),
         ("ok create-partitions", 1),
         ("ok delete-topic", 1),
-        ("ok delete-records", 3),
+        ("ok delete-records", 2),
     ],
 };
 
+/// How many of the newest records of a partition are left alone.
+const KEPT: i64 = 25;
 /// The mean time between two operations of the administrator.
 const PACE: Duration = Duration::from_millis(250);
 /// How long a request may take.
@@ -106,8 +108,8 @@ impl Administrator {
         let mut due = Instant::now();
         let mut turns = 0u32;
         while self.turn(&mut due, deadline, &stop).await {
-            // Topics take their time; a third of the turns is theirs.
-            if turns.is_multiple_of(3) {
+            // Topics take their time; every fifth turn is theirs.
+            if turns.is_multiple_of(5) {
                 self.topic_life(&mut due, deadline, &stop).await?;
             } else {
                 self.delete_records().await?;
@@ -162,10 +164,11 @@ impl Administrator {
     async fn delete_records(&mut self) -> Result<(), SessionError> {
         let topic = self.shared.plan.topic.clone();
         let partition = self.rng.random_range(0..topic.partitions);
-        let back = self.rng.random_range(40..200);
+        let share = self.rng.random_range(1..=4);
         let end = self.shared.progress.last_acknowledged(partition).unwrap_or(0);
         let before = self.deleted.get(&partition).copied().unwrap_or(0);
-        let offset = end - back;
+        // A part of what consumers that come new do not read any more.
+        let offset = before + (end - KEPT - before) * share / 4;
         if offset <= before {
             return Ok(());
         }

@@ -45,7 +45,7 @@ pub(super) const DESCRIPTION: Description = Description {
         ("fail txn", 5),
         ("ok peek", 1),
         ("ok list-offsets", 1),
-        ("info crash", 1),
+        ("info crash", 3),
     ],
 };
 
