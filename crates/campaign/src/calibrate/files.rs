@@ -35,6 +35,9 @@ pub enum CalibrationError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Judging a run panicked.
+    #[error("a part of the calibration panicked: {0}")]
+    Panic(tokio::task::JoinError),
     /// There is none of this identifier.
     #[error("there is no calibration {0}; `perjury calibrate` makes one")]
     NoSuchCalibration(String),

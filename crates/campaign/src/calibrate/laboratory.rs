@@ -29,6 +29,9 @@ pub struct Laboratory {
     pub parallel: usize,
 }
 
+/// An outcome, or why the calibration cannot go on.
+type Made = Result<Outcome, CalibrationError>;
+
 /// How far it is.
 #[derive(Debug, Default)]
 struct Tally {
@@ -97,11 +100,16 @@ impl Laboratory {
         drop(tell);
         let mut last: Option<Instant> = None;
         let mut result = Ok(());
-        while let Some(outcome) = told.recv().await {
-            result = result.and_then(|()| calibrations.append(id, &outcome));
-            if result.is_err() {
-                halt.cancel();
-            }
+        while let Some(made) = told.recv().await {
+            let made = made.and_then(|outcome| calibrations.append(id, &outcome).map(|()| outcome));
+            let outcome = match made {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    halt.cancel();
+                    result = result.and(Err(error));
+                    continue;
+                }
+            };
             tally.count(&outcome);
             if outcome.surprises() {
                 say.say(&surprise(&outcome));
@@ -125,7 +133,7 @@ impl Laboratory {
         path: &Path,
         left: VecDeque<Trial>,
         stop: &CancellationToken,
-        tell: &mpsc::Sender<Outcome>,
+        tell: &mpsc::Sender<Made>,
     ) -> JoinSet<()> {
         let left = Arc::new(Mutex::new(left));
         let mut lanes = JoinSet::new();
@@ -165,28 +173,21 @@ struct Lane {
 }
 
 impl Lane {
-    async fn work(&self, tell: &mpsc::Sender<Outcome>) {
+    async fn work(&self, tell: &mpsc::Sender<Made>) {
         while !self.stop.is_cancelled() {
             let next = self.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(trial) = next else { return };
-            let outcome = match self.make(&trial).await {
-                Ok(Some(outcome)) => outcome,
-                // It was cut short, so that it says nothing; it is made again when the calibration goes on.
-                Ok(None) => return,
-                Err(problem) => {
-                    tracing::warn!(%problem, key = trial.key(), "a run of the calibration was not made");
-                    return self.stop.cancel();
-                }
-            };
-            if tell.send(outcome).await.is_err() {
+            // Without an outcome it was cut short and says nothing; it is made again when the calibration goes on.
+            let Some(made) = self.make(&trial).await.transpose() else { return };
+            if tell.send(made).await.is_err() {
                 return;
             }
         }
     }
 
     /// Makes a run; none if it was cut short.
-    async fn make(&self, trial: &Trial) -> Result<Option<Outcome>, String> {
-        let dir = self.prepare(trial).map_err(|e| e.to_string())?;
+    async fn make(&self, trial: &Trial) -> Result<Option<Outcome>, CalibrationError> {
+        let dir = self.prepare(trial)?;
         let (began, limit) = (Instant::now(), self.stop.child_token());
         let executed = self.executor.execute(&dir, &limit);
         tokio::pin!(executed);
@@ -206,7 +207,7 @@ impl Lane {
         let (judged, place) = (trial.clone(), dir.clone());
         let outcome =
             tokio::task::spawn_blocking(move || Outcome::of(&judged, &place, problem, wall_ms));
-        let mut outcome = outcome.await.map_err(|e| format!("judging a run panicked: {e}"))?;
+        let mut outcome = outcome.await.map_err(CalibrationError::Panic)?;
         if outcome.surprises() {
             let lane = self.store.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             outcome.run = Some(format!("runs/{lane}/{}", dir.id()));

@@ -72,7 +72,8 @@ enum Form {
     Json,
 }
 
-/// Ends with 0, or with 1 when the correct cluster was accused: then the checker is wrong, or the cluster is not correct.
+/// Ends with 0; with 1 when the correct cluster was accused, since then the checker is wrong or the cluster is not correct;
+/// and with 2 when runs are still to be made.
 pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
     let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
     let calibrations = Calibrations::of(&store);
@@ -81,10 +82,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
         None => make(args, &calibrations, quiet)?,
     };
     print(args.output, &calibration)?;
-    Ok(ExitCode::from(if calibration.false_positives.is_empty() {
-        exit::VALID
-    } else {
-        exit::INVALID
+    Ok(ExitCode::from(match (calibration.false_positives.is_empty(), calibration.complete) {
+        (false, _) => exit::INVALID,
+        (true, false) => exit::UNKNOWN,
+        (true, true) => exit::VALID,
     }))
 }
 
