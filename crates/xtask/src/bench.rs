@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return measure("perjury-server", "list", &[runs.to_string()]);
     }
     if let Some(cluster) = &args.recorder {
-        return measure("perjury", "recorder", &[cluster.clone()]);
+        return measure("perjury", "recorder", std::slice::from_ref(cluster));
     }
     if let Some(minutes) = args.soak {
         return soak::run(minutes);

@@ -63,7 +63,7 @@ fn recall(out: &mut String, c: &Calibration) {
         ["bug", "workload", "fault", "found", "95 %", "median time", "operations", "as expected"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for bug in &c.bugs {
-        rows.extend(c.cells.iter().filter(|cell| cell.bug == bug.bug).map(|cell| row(cell)));
+        rows.extend(c.cells.iter().filter(|cell| cell.bug == bug.bug).map(row));
     }
     line(out, "");
     table(out, &rows);
