@@ -65,7 +65,7 @@ pub(crate) struct Histories {
     whole: Slots<History>,
     paged: Slots<Paged>,
     /// One history is parsed at a time: two large ones at once would double the peak.
-    parsing: tokio::sync::Mutex<()>,
+    parsing: Arc<tokio::sync::Mutex<()>>,
     /// From how many bytes on a history is read a block at a time.
     long_bytes: u64,
 }
@@ -76,7 +76,7 @@ impl Histories {
         Histories {
             whole: Mutex::default(),
             paged: Mutex::default(),
-            parsing: tokio::sync::Mutex::default(),
+            parsing: Arc::default(),
             long_bytes,
         }
     }
@@ -91,10 +91,16 @@ impl Histories {
         }
         let cell = cell(&self.paged, run.id(), stamp, |open| open.len() > OPEN_MAX);
         let opened = cell.get_or_try_init(|| async {
-            let _turn = self.parsing.lock().await;
-            let run = run.clone();
-            let opened = tokio::task::spawn_blocking(move || windows(&run).map(Arc::new));
-            Ok(opened.await.map_err(|e| LoadError::Broken(format!("the index: {e}")))??)
+            let (run, parsing) = (run.clone(), Arc::clone(&self.parsing));
+            // A request that is given up must not take the index with it that it waited for: the next one finds it made.
+            let opened = tokio::spawn(async move {
+                let turn = parsing.lock_owned().await;
+                let opened = tokio::task::spawn_blocking(move || windows(&run).map(Arc::new)).await;
+                drop(turn);
+                opened
+            });
+            let broken = |e: tokio::task::JoinError| LoadError::Broken(format!("the index: {e}"));
+            Ok(opened.await.map_err(broken)?.map_err(broken)??)
         });
         opened.await.cloned().map(Windows::Paged)
     }
