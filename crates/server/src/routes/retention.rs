@@ -10,7 +10,6 @@ use chrono::{SecondsFormat, Utc};
 use perjury_campaign::{expired, policy, prune};
 use perjury_store::{Retention, RunId};
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -76,7 +75,7 @@ fn named(runs: &[RunId]) -> Vec<String> {
 
 /// What the rules of retention would delete now. Nothing is deleted.
 #[utoipa::path(get, path = "/retention", tag = "runs",
-    responses((status = 200, description = "rules, plans, total, would_go, last", body = Value)))]
+    responses((status = 200, description = "rules, plans, total, would_go, last", body = serde_json::Value)))]
 pub(crate) async fn outlook(State(state): State<AppState>) -> Result<Json<Outlook>, ApiError> {
     let outlook = tokio::task::spawn_blocking(move || -> Result<Outlook, ApiError> {
         let policy = policy(state.queue.shelf(), state.keeping.rules);
@@ -97,7 +96,7 @@ pub(crate) async fn outlook(State(state): State<AppState>) -> Result<Json<Outloo
 
 /// Deletes now what the next round would delete.
 #[utoipa::path(post, path = "/retention", tag = "runs",
-    responses((status = 200, description = "at, gone, runs", body = Value)))]
+    responses((status = 200, description = "at, gone, runs", body = serde_json::Value)))]
 pub(crate) async fn round(State(state): State<AppState>) -> Result<Json<Round>, ApiError> {
     Ok(Json(tokio::task::spawn_blocking(move || go_round(&state)).await??))
 }
