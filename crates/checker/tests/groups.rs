@@ -172,7 +172,7 @@ fn each_change_brings_its_anomaly_and_no_other() {
         ("zombie-write", Knobs { zombie: true, ..RIGHT }),
         ("exactly-once-violation", Knobs { second_input: 1, ..RIGHT }),
         ("exactly-once-violation", Knobs { position: 3, ..RIGHT }),
-        ("early-read", Knobs { commit_after: 90, ..RIGHT }),
+        ("early-read", Knobs { commit_after: 25, ..RIGHT }),
         ("zombie-write", Knobs { late_commit: true, ..RIGHT }),
         ("inconsistent-offsets", Knobs { peeked: [91, 91], ..RIGHT }),
         ("inconsistent-offsets", Knobs { peeked: [2, 3], ..RIGHT }),
