@@ -35,7 +35,7 @@ impl First {
     }
 }
 
-/// Follows the history until it is dropped.
+/// Follows the history until it is dropped; never ends by itself.
 pub(crate) async fn along(
     path: &Path,
     options: &Options,
@@ -51,7 +51,10 @@ pub(crate) async fn along(
             let outcome = follower.look(|_| ());
             (follower, outcome)
         });
-        let Ok((again, outcome)) = looked.await else { return };
+        let Ok((again, outcome)) = looked.await else {
+            tracing::error!("the running verdict panicked; the run goes on without it");
+            return std::future::pending().await;
+        };
         follower = again;
         if let Err(error) = outcome {
             tracing::warn!(%error, "the history cannot be followed");

@@ -74,7 +74,7 @@ fn a_reduced_calibration_finds_bugs_accuses_no_correct_cluster_and_goes_on_where
     assert_eq!(lines.lines().count(), 10);
     assert!(kept.iter().all(|line| lines.lines().any(|now| now == *line)), "kept lines stay");
 
-    // What it measured stands beside the verdict of a run of this store.
+    // What it measured stands beside the verdict of a run of this store that is long enough for such a trial.
     let run = support::run(
         dir.path(),
         &["--time-limit", "3s", "--nemesis", "pause", "--target", "follower", "--seed", "3"],
