@@ -77,7 +77,7 @@ fn a_reduced_calibration_finds_bugs_accuses_no_correct_cluster_and_goes_on_where
     // What it measured stands beside the verdict of a run of this store that is long enough for such a trial.
     let run = support::run(
         dir.path(),
-        &["--time-limit", "3s", "--nemesis", "pause", "--target", "follower", "--seed", "3"],
+        &["--time-limit", "12s", "--nemesis", "pause", "--target", "follower", "--seed", "3"],
     );
     let stated = run.report["calibration"]["statement"].as_str().unwrap();
     assert!(stated.starts_with("this plan finds ") && stated.contains("of 4 known"), "{stated}");
