@@ -108,11 +108,7 @@ async fn feed(
     let mut stream = Stream::new(&shared.plan, thread);
     let mut session = Session::with(shared.clone(), thread, role)?;
     let mut due = Instant::now();
-    loop {
-        let gap = stream.gap();
-        if !is_due(&mut due, gap, deadline, &stop).await {
-            break;
-        }
+    while is_due(&mut due, stream.gap(), deadline, &stop).await {
         match stream.sends(&topic.topic, FEED_MAX) {
             Planned::Txn(request) => {
                 if session.init_transactions().await? {
@@ -161,11 +157,7 @@ async fn process(
         placed: false,
     };
     let mut due = Instant::now();
-    loop {
-        let gap = processor.stream.gap();
-        if !is_due(&mut due, gap, deadline, &stop).await {
-            break;
-        }
+    while is_due(&mut due, processor.stream.gap(), deadline, &stop).await {
         processor.step().await?;
     }
     processor.session.close().await;

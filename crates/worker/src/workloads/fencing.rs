@@ -83,11 +83,7 @@ async fn work(
     let mut stream = Stream::new(&shared.plan, thread);
     let mut session = Session::with(shared.clone(), thread, role)?;
     let mut due = Instant::now();
-    loop {
-        let gap = stream.gap();
-        if !is_due(&mut due, gap, deadline, &stop).await {
-            break;
-        }
+    while is_due(&mut due, stream.gap(), deadline, &stop).await {
         let planned = stream.sends(&topic.topic, 3);
         let take_over = stream.once_in(TAKE_OVER_ONE_IN);
         let pause = stream.once_in(PAUSE_ONE_IN).then(|| stream.about(PAUSE));

@@ -79,7 +79,8 @@ pub(super) async fn final_phase(
     Ok(FinalPhase { completed: reason.is_none(), reason })
 }
 
-fn note(shared: &Shared, f: &str, value: Value) -> Result<(), SessionError> {
+/// Records what the final phase came to.
+pub(super) fn note(shared: &Shared, f: &str, value: Value) -> Result<(), SessionError> {
     shared.recorder.record(Draft::note(Process::Nemesis, f, value))?;
     Ok(())
 }

@@ -5,10 +5,9 @@
 //! what a new leader says first is the most telling. After the faults everybody is asked once more.
 
 use super::final_reads::{self, FinalPhase};
-use super::{Description, is_due, threads};
-use crate::client::StartAt;
+use super::{Description, is_due, queue, threads};
 use crate::ends::{EndAsker, Ends};
-use crate::generator::{OpStream, Planned};
+use crate::generator::OpStream;
 use crate::session::{Session, SessionError, Shared};
 use perjury_history::{F, Kind, OpError, Payload};
 use rand::{Rng, SeedableRng};
@@ -82,7 +81,6 @@ async fn run_thread(
     let mut session = Session::new(shared.clone(), thread)?;
     let mut asker = Asker::of(&shared, thread);
     let only_asks = thread % 2 == 1;
-    let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let mut due = Instant::now();
     while is_due(&mut due, stream.gap(), deadline, &stop).await {
         if only_asks || rng.random_bool(ASK_SHARE) {
@@ -93,15 +91,7 @@ async fn run_thread(
             ask(&mut session, &mut asker, &partitions).await?;
             continue;
         }
-        match stream.next_op() {
-            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
-            Planned::Send { partition, value } => {
-                session.send(partition, value).await?;
-            }
-            Planned::Poll => {
-                session.poll(wait, shared.plan.client.poll_records_max).await?;
-            }
-        }
+        queue::act(&mut session, stream.next_op()).await?;
     }
     session.close().await;
     Ok(())

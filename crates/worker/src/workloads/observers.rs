@@ -152,11 +152,7 @@ pub(super) async fn run_thread(
     let mut observer = Observer::new(session)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let mut due = Instant::now();
-    loop {
-        let gap = stream.gap();
-        if !is_due(&mut due, gap, deadline, &stop).await {
-            break;
-        }
+    while is_due(&mut due, stream.gap(), deadline, &stop).await {
         if stream.once_in(ENDS_ONE_IN) {
             observer.list_offsets().await?;
         } else if stream.once_in(PEEK_ONE_IN) {

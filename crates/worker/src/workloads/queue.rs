@@ -51,19 +51,26 @@ pub(super) async fn run_thread(
 ) -> Result<(), SessionError> {
     let mut stream = OpStream::new(&shared.plan, thread);
     let mut session = Session::new(shared.clone(), thread)?;
-    let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let mut due = Instant::now();
     while is_due(&mut due, stream.gap(), deadline, &stop).await {
-        match stream.next_op() {
-            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
-            Planned::Send { partition, value } => {
-                session.send(partition, value).await?;
-            }
-            Planned::Poll => {
-                session.poll(wait, shared.plan.client.poll_records_max).await?;
-            }
-        }
+        act(&mut session, stream.next_op()).await?;
     }
     session.close().await;
+    Ok(())
+}
+
+/// Does one operation of the stream.
+pub(super) async fn act(session: &mut Session, planned: Planned) -> Result<(), SessionError> {
+    match planned {
+        Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
+        Planned::Send { partition, value } => {
+            session.send(partition, value).await?;
+        }
+        Planned::Poll => {
+            let client = &session.shared.plan.client;
+            let (wait, most) = (Duration::from_millis(client.poll_ms), client.poll_records_max);
+            session.poll(wait, most).await?;
+        }
+    }
     Ok(())
 }

@@ -83,11 +83,7 @@ async fn work(
     let mut stream = Stream::new(&shared.plan, thread);
     let mut session = Session::with(shared.clone(), thread, role)?;
     let mut due = Instant::now();
-    loop {
-        let gap = stream.gap();
-        if !is_due(&mut due, gap, deadline, &stop).await {
-            break;
-        }
+    while is_due(&mut due, stream.gap(), deadline, &stop).await {
         match stream.mixed(&topic.topic) {
             Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
             Planned::Crash => session.crash().await?,

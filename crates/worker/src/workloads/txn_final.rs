@@ -5,17 +5,15 @@
 //! no longer than the timeout of a transaction unless one hangs, and reads every partition from the beginning as
 //! consumers do that read committed, and once more as those that read uncommitted.
 
-use super::final_reads::FinalPhase;
+use super::final_reads::{FinalPhase, note};
 use super::observers::Observer;
 use super::stream::Stream;
 use super::transactional;
 use crate::attempt::{Consumed, End, Ended, Request, Step};
 use crate::client::StartAt;
 use crate::plan::TopicSettings;
-use crate::recorder::Draft;
 use crate::session::{Role, Session, SessionError, Shared};
-use perjury_history::Process;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,11 +94,6 @@ fn report(shared: &Shared, reads: &Reads) -> Result<FinalPhase, SessionError> {
     }
     note(shared, "final-reads", end)?;
     Ok(FinalPhase { completed: reason.is_none(), reason })
-}
-
-fn note(shared: &Shared, f: &str, value: Value) -> Result<(), SessionError> {
-    shared.recorder.record(Draft::note(Process::Nemesis, f, value))?;
-    Ok(())
 }
 
 fn writer(shared: &Shared, topic: &TopicSettings) -> Role {
