@@ -17,7 +17,6 @@ use perjury_history::{Header, Process};
 use perjury_store::{RunDir, RunId, Store, StoreError};
 use perjury_worker::observe::{self, CurrentFault};
 use perjury_worker::plan::TopicSettings;
-use perjury_worker::progress::Progress;
 use perjury_worker::recorder::{Draft, Recorder, RecorderError};
 use perjury_worker::session::{SessionError, Shared};
 use perjury_worker::{nemesis, workloads};
@@ -317,12 +316,8 @@ async fn phases(
     for topic in plan.worker.workload.topics(&plan.worker) {
         cluster.create_topic(&new_topic(&topic), Duration::from_secs(30)).await?;
     }
-    let shared = Arc::new(Shared {
-        plan: plan.worker.clone(),
-        bootstrap: cluster.driver().bootstrap_servers(),
-        recorder: recorder.clone(),
-        progress: Arc::new(Progress::default()),
-    });
+    let (bootstrap, progress) = (cluster.driver().bootstrap_servers(), Arc::default());
+    let shared = Arc::new(Shared::new(plan.worker.clone(), bootstrap, recorder.clone(), progress));
     recorder.record(Draft::note(Process::Nemesis, "phase", json!({"phase": "main"})))?;
     let early = stop.child_token();
     let main = async {
@@ -357,7 +352,7 @@ async fn phases(
     if stop.is_cancelled() { Err(Cut::Interrupted) } else { Ok(()) }
 }
 
-/// Clients work and the nemesis follows its schedule, at the same time.
+/// Clients work, and once they have got going the nemesis follows its schedule.
 async fn main_phase(
     cluster: &Arc<Cluster>,
     shared: &Arc<Shared>,
@@ -367,7 +362,16 @@ async fn main_phase(
 ) -> Result<(), Cut> {
     let halt = stop.child_token();
     let main = workloads::main_phase(shared.clone(), halt.clone());
-    let faults = nemesis::run(cluster, shared, current, &halt);
+    let faults = async {
+        tokio::select! {
+            () = shared.time.begun() => {}
+            () = halt.cancelled() => return Ok(()),
+        }
+        let warm = shared.recorder.answered(shared.plan.concurrency + 1);
+        let value = json!({"phase": "under-way", "threads_answered": warm});
+        shared.recorder.record(Draft::note(Process::Nemesis, "phase", value))?;
+        nemesis::run(cluster, shared, current, &halt).await
+    };
     let both = async {
         let (main, faults) = tokio::join!(
             async {

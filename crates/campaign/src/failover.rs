@@ -89,12 +89,8 @@ fn once(shared: &Shared, fault: u32, f: FaultKind, duration_ms: u64) -> Shared {
         pick: 0,
         with: std::collections::BTreeMap::new(),
     }];
-    Shared {
-        plan,
-        bootstrap: shared.bootstrap.clone(),
-        recorder: shared.recorder.clone(),
-        progress: shared.progress.clone(),
-    }
+    let (bootstrap, recorder) = (shared.bootstrap.clone(), shared.recorder.clone());
+    Shared::new(plan, bootstrap, recorder, shared.progress.clone())
 }
 
 fn leader_of(cluster: &Cluster, shared: &Shared) -> Option<NodeId> {

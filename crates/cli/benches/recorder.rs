@@ -110,7 +110,7 @@ async fn shared(
     };
     let bootstrap = cluster.driver().bootstrap_servers();
     let progress = Arc::new(Progress::default());
-    Arc::new(Shared { plan, bootstrap, recorder: Arc::new(recorder), progress })
+    Arc::new(Shared::new(plan, bootstrap, Arc::new(recorder), progress))
 }
 
 /// Runs one side with all its clients and gives acknowledged sends a second.

@@ -4,8 +4,6 @@
 
 mod support;
 
-use support::{processes_of, run, turn};
-
 /// Enough load for a verdict, little enough for two cores.
 const LOAD: [&str; 6] = ["--rate", "150", "--concurrency", "9", "--poll-ratio", "0.3"];
 
@@ -13,45 +11,17 @@ fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
     LOAD.iter().chain(args).copied().collect()
 }
 
-/// A correct cluster keeps its promises while nodes are killed and paused. A run in which a busy machine did too little to
-/// say so is made again with another seed.
+/// A correct cluster keeps its promises while nodes are killed and paused.
 fn kept(workload: &str) {
-    let _turn = turn();
     let faults = ["--nemesis", "kill,pause", "--nemesis-interval", "1500ms"];
-    let mut said = String::new();
-    for seed in ["5", "6", "7"] {
-        let store = tempfile::tempdir().unwrap();
-        let mut all = with(&["--workload", workload, "--time-limit", "9s", "--seed", seed]);
-        all.extend(faults.into_iter().chain(["--fault-duration", "1500ms"]));
-        let ran = run(store.path(), &all);
-        assert_eq!(ran.violations(), Vec::<&str>::new(), "{}\n{:#}", ran.said, ran.report);
-        assert_eq!(processes_of(store.path()), Vec::<i32>::new(), "nothing is left running");
-        if ran.code == 0 {
-            assert_eq!(ran.report["coverage"]["final_read"], "completed");
-            return;
-        }
-        said = format!("exit {}, {:?}\n{}", ran.code, ran.reasons(), ran.said);
-    }
-    panic!("{workload} never came to a verdict: {said}");
+    let all = [&with(&["--workload", workload, "--fault-duration", "1500ms"])[..], &faults];
+    support::kept(5, 8, &all.concat(), |_, _| {});
 }
 
-/// A cluster with this bug is caught breaking this promise, by one of a few seeds.
+/// A cluster with this bug is caught breaking this promise.
 fn caught(bug: &str, workload: &str, anomaly: &str) {
-    let _turn = turn();
-    let mut found = Vec::new();
-    for seed in ["1", "2", "3"] {
-        let store = tempfile::tempdir().unwrap();
-        let args = ["--workload", workload, "--bug", bug, "--nemesis", "none"];
-        let mut all = with(&args);
-        all.extend(["--time-limit", "5s", "--seed", seed]);
-        let ran = run(store.path(), &all);
-        if ran.code == 1 && ran.violations().contains(&anomaly) {
-            return;
-        }
-        let (anomalies, reasons) = (ran.anomalies(), ran.reasons());
-        found.push(format!("seed {seed}: exit {}, {anomalies:?}, {reasons:?}", ran.code));
-    }
-    panic!("{workload} did not find {anomaly} with {bug}: {found:#?}");
+    let all = with(&["--workload", workload, "--nemesis", "none"]);
+    support::caught(bug, Some(anomaly), 4, &all);
 }
 
 #[test]

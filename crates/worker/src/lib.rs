@@ -25,6 +25,7 @@ pub mod recorder;
 pub mod script;
 pub mod session;
 pub mod transactions;
+pub mod turn;
 pub mod workloads;
 
 /// librdkafka's version, as a number and as text.

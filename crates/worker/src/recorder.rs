@@ -5,7 +5,8 @@
 //! its last line is torn, which readers salvage. A flush to the disk itself follows every second and at the end, for
 //! the case that the whole machine dies.
 
-use perjury_history::{Event, F, Header, Kind, OpError, Payload, Process};
+use perjury_history::{Event, F, Header, Kind, Mop, OpError, Payload, Process};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,8 @@ struct Inner {
     next: u64,
     last_time: i64,
     failed: bool,
+    /// The processes that got an answer that says something.
+    answered: BTreeSet<u32>,
 }
 
 /// Appends events to one history file. Shared by reference between all clients, the nemesis and the observer.
@@ -105,7 +108,8 @@ impl Recorder {
         line.push(b'\n');
         file.write_all(&line).map_err(create)?;
         file.sync_data().map_err(create)?;
-        let inner = Inner { file, line, next: 0, last_time: 0, failed: false };
+        let inner =
+            Inner { file, line, next: 0, last_time: 0, failed: false, answered: BTreeSet::new() };
         Ok(Recorder { path: path.into(), origin, inner: Mutex::new(inner) })
     }
 
@@ -152,12 +156,25 @@ impl Recorder {
         }
         inner.next += 1;
         inner.last_time = time;
+        if let Some(Process::Client(process)) = event.process
+            && is_answer(&event)
+        {
+            inner.answered.insert(process);
+        }
         Ok((event.index, time))
     }
 
     /// How many events were recorded.
     pub fn len(&self) -> u64 {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next
+    }
+
+    /// How many threads got an answer from the cluster that says something. Of `stride` threads each has the processes
+    /// that differ from its number by multiples of `stride`.
+    pub fn answered(&self, stride: u32) -> u32 {
+        let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let threads: BTreeSet<u32> = inner.answered.iter().map(|p| p % stride.max(1)).collect();
+        u32::try_from(threads.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing was recorded yet.
@@ -177,6 +194,19 @@ impl Recorder {
         };
         file.sync_data().map_err(append)
     }
+}
+
+/// Whether an event shows that the cluster answered: not what a client does by itself, and no poll that found nothing.
+fn is_answer(event: &Event) -> bool {
+    event.kind == Kind::Ok
+        && match &event.value {
+            Payload::Mops(mops) => mops.iter().any(|mop| match mop {
+                Mop::Poll(records) => records.as_ref().is_some_and(|keys| !keys.is_empty()),
+                _ => true,
+            }),
+            Payload::Json(value) => !value.is_null(),
+            _ => false,
+        }
 }
 
 #[cfg(test)]
@@ -233,7 +263,14 @@ mod tests {
     fn after_a_failed_write_nothing_more_is_recorded() {
         // /dev/full accepts the open and refuses every write, like a full disk.
         let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let inner = Inner { file, line: Vec::new(), next: 0, last_time: 0, failed: false };
+        let inner = Inner {
+            file,
+            line: Vec::new(),
+            next: 0,
+            last_time: 0,
+            failed: false,
+            answered: BTreeSet::new(),
+        };
         let recorder =
             Recorder { path: "/dev/full".into(), origin: Instant::now(), inner: Mutex::new(inner) };
         let draft = || Draft::new(Process::Client(0), Kind::Invoke, F::Poll, Payload::None);

@@ -6,6 +6,7 @@ use crate::payload;
 use crate::plan::{ClientSettings, TopicSettings, WorkerPlan, Workload};
 use crate::progress::Progress;
 use crate::recorder::{Draft, Recorder, RecorderError};
+use crate::turn::MainTime;
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
 use rdkafka::error::KafkaError;
 use std::collections::BTreeMap;
@@ -36,6 +37,22 @@ pub struct Shared {
     pub recorder: Arc<Recorder>,
     /// Counters for people.
     pub progress: Arc<Progress>,
+    /// When the main phase began, and when it is over.
+    pub time: MainTime,
+}
+
+impl Shared {
+    /// What the threads of a run share before its main phase.
+    #[must_use]
+    pub fn new(
+        plan: WorkerPlan,
+        bootstrap: String,
+        recorder: Arc<Recorder>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let time = MainTime::new(Duration::from_millis(plan.time_limit_ms));
+        Shared { plan, bootstrap, recorder, progress, time }
+    }
 }
 
 /// What the clients of a thread are.

@@ -43,6 +43,15 @@ impl Ran {
         self.report["reasons"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
     }
 
+    /// An error that says how it ended where it should have ended otherwise.
+    pub(crate) fn ended_with(&self, code: i32) -> Result<(), String> {
+        if self.code == code {
+            return Ok(());
+        }
+        let (anomalies, reasons) = (self.anomalies(), self.reasons());
+        Err(format!("exit {}, {anomalies:?}, {reasons:?}\n{}", self.code, self.said))
+    }
+
     pub(crate) fn anomalies(&self) -> Vec<&str> {
         self.report["anomalies"].as_object().unwrap().keys().map(String::as_str).collect()
     }
@@ -67,6 +76,57 @@ pub(crate) fn run(store: &Path, args: &[&str]) -> Ran {
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|e| panic!("no JSON ({e}): {}\n{said}", stdout(&output)));
     Ran { code: output.status.code().unwrap(), report, said }
+}
+
+/// A few tries at something that a run shows only if the machine lets clients work meanwhile: each with another seed and a
+/// time limit twice as long as the one before, so that a busy machine costs time and nothing else. What must not happen in
+/// any run is asserted by the try itself; what this one did not come to is its error.
+pub(crate) fn patiently(
+    seed: u64,
+    time_limit_s: u64,
+    attempt: impl Fn(&Path, &[&str]) -> Result<(), String>,
+) {
+    let _turn = turn();
+    let mut tries = Vec::new();
+    for n in 0..4 {
+        let store = tempfile::tempdir().unwrap();
+        let (seed, limit) = ((seed + n).to_string(), format!("{}s", time_limit_s << n));
+        let outcome = attempt(store.path(), &["--seed", &seed, "--time-limit", &limit]);
+        assert_eq!(processes_of(store.path()), Vec::<i32>::new(), "nothing is left running");
+        match outcome {
+            Ok(()) => return,
+            Err(why) => tries.push(format!("seed {seed}, {limit}: {why}")),
+        }
+    }
+    panic!("{tries:#?}");
+}
+
+/// A correct cluster: never a violation, and sooner or later a verdict.
+pub(crate) fn kept(seed: u64, time_limit_s: u64, args: &[&str], more: impl Fn(&Path, &Ran)) {
+    patiently(seed, time_limit_s, |store, tried| {
+        let ran = run(store, &[args, tried].concat());
+        assert_eq!(ran.violations(), Vec::<&str>::new(), "{}\n{:#}", ran.said, ran.report);
+        ran.ended_with(0)?;
+        assert_eq!(ran.report["verdict"], "valid");
+        assert_eq!(ran.report["coverage"]["final_read"], "completed");
+        more(store, &ran);
+        Ok(())
+    });
+}
+
+/// A cluster with this bug is caught breaking this promise, or any where none is named.
+pub(crate) fn caught(bug: &str, anomaly: Option<&str>, time_limit_s: u64, args: &[&str]) {
+    patiently(1, time_limit_s, |store, tried| {
+        let ran = run(store, &[args, &["--bug", bug], tried].concat());
+        ran.ended_with(1)?;
+        let found = ran.violations();
+        if found.is_empty() || anomaly.is_some_and(|name| !found.contains(&name)) {
+            return Err(format!("found only {found:?}"));
+        }
+        let history = std::fs::read_to_string(latest(store).join("history.jsonl")).unwrap();
+        assert!(history.lines().next().unwrap().contains(bug), "the header names the bug");
+        Ok(())
+    });
 }
 
 /// The pids of all processes whose command line names this folder.

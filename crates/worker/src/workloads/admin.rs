@@ -4,10 +4,11 @@
 //! back and deletes it; in between it deletes old records of the topic under test. All other threads do what they do in
 //! the workload `queue`.
 
-use super::{Description, is_due, queue, threads};
+use super::{Description, queue, threads};
 use crate::client::{LogContext, StartAt, base_config};
 use crate::generator::OpStream;
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use perjury_history::{F, Kind, OpError, Payload};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,14 +66,13 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
-    threads(&shared, &stop, |thread, stop| {
+    threads(&shared, &stop, |turn| {
         let shared = shared.clone();
         async move {
-            if thread == 0 {
-                Administrator::new(shared)?.run(deadline, stop).await
+            if turn.thread == 0 {
+                Administrator::new(shared)?.run(turn).await
             } else {
-                queue::run_thread(shared, thread, deadline, stop).await
+                queue::run_thread(shared, turn).await
             }
         }
     })
@@ -106,13 +106,12 @@ impl Administrator {
         })
     }
 
-    async fn run(mut self, deadline: Instant, stop: CancellationToken) -> Result<(), SessionError> {
-        let mut due = Instant::now();
+    async fn run(mut self, mut turn: Turn) -> Result<(), SessionError> {
         let mut turns = 0u32;
-        while self.turn(&mut due, deadline, &stop).await {
+        while self.is_due(&mut turn).await {
             // Topics take their time; every fifth turn is theirs.
             if turns.is_multiple_of(5) {
-                self.topic_life(&mut due, deadline, &stop).await?;
+                self.topic_life(&mut turn).await?;
             } else {
                 self.delete_records().await?;
             }
@@ -122,14 +121,9 @@ impl Administrator {
         Ok(())
     }
 
-    async fn turn(
-        &mut self,
-        due: &mut Instant,
-        deadline: Instant,
-        stop: &CancellationToken,
-    ) -> bool {
+    async fn is_due(&mut self, turn: &mut Turn) -> bool {
         let gap = PACE.mul_f64(self.rng.random_range(0.2..1.8));
-        is_due(due, gap, deadline, stop).await
+        turn.is_due(&self.shared, gap).await
     }
 
     /// One administrative request, as an operation. One of unknown outcome retires the process.
@@ -196,23 +190,14 @@ impl Administrator {
     }
 
     /// A small topic is made, used, extended, used, read back and deleted.
-    async fn topic_life(
-        &mut self,
-        due: &mut Instant,
-        deadline: Instant,
-        stop: &CancellationToken,
-    ) -> Result<(), SessionError> {
+    async fn topic_life(&mut self, turn: &mut Turn) -> Result<(), SessionError> {
         let mut plan = self.shared.plan.clone();
         let name = format!("{}-{}", plan.topic.topic, self.made);
         self.made += 1;
         (plan.topic.topic, plan.topic.partitions) = (name.clone(), PARTITIONS.1);
         let replicas = plan.topic.replication_factor;
-        let small = Arc::new(Shared {
-            plan,
-            bootstrap: self.shared.bootstrap.clone(),
-            recorder: self.shared.recorder.clone(),
-            progress: Arc::default(),
-        });
+        let (bootstrap, recorder) = (self.shared.bootstrap.clone(), self.shared.recorder.clone());
+        let small = Arc::new(Shared::new(plan, bootstrap, recorder, Arc::default()));
         let (admin, options) = (self.admin.clone(), options());
         let asked = |partitions: i32| json!({"topic": name, "partitions": partitions});
         let new = NewTopic::new(&name, PARTITIONS.0, TopicReplication::Fixed(replicas));
@@ -225,7 +210,7 @@ impl Administrator {
         user.process = self.session.process;
         self.use_topic(&mut user, 0..PARTITIONS.0).await?;
         self.session.process = user.process;
-        if !self.turn(due, deadline, stop).await {
+        if !self.is_due(turn).await {
             user.close().await;
             return Ok(());
         }

@@ -10,6 +10,7 @@ use crate::generator::{OpStream, Planned};
 use crate::payload;
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -78,24 +79,18 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
-    threads(&shared, &stop, |thread, stop| run_thread(shared.clone(), thread, deadline, stop)).await
+    threads(&shared, &stop, |turn| run_thread(shared.clone(), turn)).await
 }
 
-async fn run_thread(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut stream = OpStream::new(&shared.plan, thread);
+async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+    let mut stream = OpStream::new(&shared.plan, turn.thread);
     let mut rng = ChaCha8Rng::seed_from_u64(shared.plan.seed ^ 0x636f_6d70_6163);
-    rng.set_stream(u64::from(thread) + 1);
-    let mut session = Session::new(shared.clone(), thread)?;
+    rng.set_stream(u64::from(turn.thread) + 1);
+    let mut session = Session::new(shared.clone(), turn.thread)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let partitions = shared.plan.topic.partitions;
     let (mut due, mut sent, mut assigned) = (Instant::now(), 0, Vec::new());
-    while super::is_due(&mut due, stream.gap(), deadline, &stop).await {
+    while turn.is_due(&shared, stream.gap()).await {
         match stream.next_op() {
             Planned::Assign(partitions) => {
                 session.assign(&partitions, StartAt::Recent)?;

@@ -8,10 +8,11 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, is_due, threads, transactional};
+use super::{Description, threads, transactional};
 use crate::attempt::{Consumed, End, Ended, Request, Step};
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use perjury_history::{F, Kind, OpError, Payload, Scalar};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -77,38 +78,31 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
     let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
     let processors = processors(&shared.plan, workers);
-    threads(&shared, &stop, |thread, stop| {
+    threads(&shared, &stop, |turn| {
         let shared = shared.clone();
         async move {
-            if thread < processors {
-                process(shared, thread, processors, deadline, stop).await
-            } else if thread < workers {
-                feed(shared, thread, deadline, stop).await
+            if turn.thread < processors {
+                process(shared, turn, processors).await
+            } else if turn.thread < workers {
+                feed(shared, turn).await
             } else {
                 let role = transactional::reader(&shared.plan, &outputs(&shared.plan));
-                observers::run_thread(shared, thread, role, deadline, stop).await
+                observers::run_thread(shared, turn, role).await
             }
         }
     })
     .await
 }
 
-async fn feed(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
+async fn feed(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
     let topic = &shared.plan.topic;
-    let id = format!("{}-feeder-{thread}", topic.topic);
+    let id = format!("{}-feeder-{}", topic.topic, turn.thread);
     let role = transactional::writer(&shared.plan, topic, &id, &id);
-    let mut stream = Stream::new(&shared.plan, thread);
-    let mut session = Session::with(shared.clone(), thread, role)?;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    let mut stream = Stream::new(&shared.plan, turn.thread);
+    let mut session = Session::with(shared.clone(), turn.thread, role)?;
+    while turn.is_due(&shared, stream.gap()).await {
         match stream.sends(&topic.topic, FEED_MAX) {
             Planned::Txn(request) => {
                 if session.init_transactions().await? {
@@ -135,29 +129,22 @@ struct Processor {
     placed: bool,
 }
 
-async fn process(
-    shared: Arc<Shared>,
-    thread: u32,
-    processors: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
+async fn process(shared: Arc<Shared>, mut turn: Turn, processors: u32) -> Result<(), SessionError> {
     let topic = &shared.plan.topic;
-    let id = format!("{}-processor-{thread}", topic.topic);
+    let id = format!("{}-processor-{}", topic.topic, turn.thread);
     let group = format!("{}-processors", topic.topic);
     let mut role = transactional::writer(&shared.plan, topic, &id, &group);
     role.resumes = false;
-    let mine = |p: &i32| u32::try_from(*p).unwrap_or(0) % processors == thread;
+    let mine = |p: &i32| u32::try_from(*p).unwrap_or(0) % processors == turn.thread;
     let mut processor = Processor {
-        session: Session::with(shared.clone(), thread, role)?,
-        stream: Stream::new(&shared.plan, thread),
+        session: Session::with(shared.clone(), turn.thread, role)?,
+        stream: Stream::new(&shared.plan, turn.thread),
         partitions: (0..topic.partitions).filter(mine).collect(),
         output: outputs(&shared.plan),
         batch: Vec::new(),
         placed: false,
     };
-    let mut due = Instant::now();
-    while is_due(&mut due, processor.stream.gap(), deadline, &stop).await {
+    while turn.is_due(&shared, processor.stream.gap()).await {
         processor.step().await?;
     }
     processor.session.close().await;

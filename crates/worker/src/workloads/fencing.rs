@@ -5,9 +5,10 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, is_due, threads, transactional};
+use super::{Description, threads, transactional};
 use crate::attempt::{End, Step};
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -53,37 +54,30 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
     let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
     let topic = shared.plan.topic.clone();
-    threads(&shared, &stop, |thread, stop| {
+    threads(&shared, &stop, |turn| {
         let (shared, topic) = (shared.clone(), topic.clone());
         async move {
-            if thread < workers {
-                work(shared, thread, deadline, stop).await
+            if turn.thread < workers {
+                work(shared, turn).await
             } else {
                 let role = transactional::reader(&shared.plan, &topic);
-                observers::run_thread(shared, thread, role, deadline, stop).await
+                observers::run_thread(shared, turn, role).await
             }
         }
     })
     .await
 }
 
-async fn work(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
+async fn work(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
     let topic = &shared.plan.topic;
     // The last of an odd number of threads has its id alone, and is never fenced.
-    let id = format!("{}-{}", topic.topic, thread / 2);
+    let id = format!("{}-{}", topic.topic, turn.thread / 2);
     let role = transactional::writer(&shared.plan, topic, &id, &id);
-    let mut stream = Stream::new(&shared.plan, thread);
-    let mut session = Session::with(shared.clone(), thread, role)?;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    let mut stream = Stream::new(&shared.plan, turn.thread);
+    let mut session = Session::with(shared.clone(), turn.thread, role)?;
+    while turn.is_due(&shared, stream.gap()).await {
         let planned = stream.sends(&topic.topic, 3);
         let take_over = stream.once_in(TAKE_OVER_ONE_IN);
         let pause = stream.once_in(PAUSE_ONE_IN).then(|| stream.about(PAUSE));
@@ -104,7 +98,7 @@ async fn work(
             // Fenced, most likely: the other one works for a while before the id is taken back.
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
-                () = stop.cancelled() => {}
+                () = turn.stop.cancelled() => {}
             }
         }
     }

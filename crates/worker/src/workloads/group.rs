@@ -8,12 +8,13 @@
 //! KIP-848, where client and broker have it.
 
 use super::final_reads::{self, FinalPhase};
-use super::{Description, is_due, threads};
+use super::{Description, threads};
 use crate::generator::{OpStream, Planned};
 use crate::member::{CommitTrouble, GroupEvent, Identity, Member, SESSION_TIMEOUT};
 use crate::plan::WorkerPlan;
 use crate::recorder::Draft;
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use perjury_cluster::probe::{Connection, GroupCommit, ProbeError};
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
 use rand::{Rng, SeedableRng};
@@ -170,31 +171,24 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
     let members = members(&shared.plan);
-    threads(&shared, &stop, |thread, stop| {
+    threads(&shared, &stop, |turn| {
         let shared = shared.clone();
         async move {
-            if thread < members {
-                run_member(shared, thread, deadline, stop).await
+            if turn.thread < members {
+                run_member(shared, turn).await
             } else {
-                run_sender(shared, thread, deadline, stop).await
+                run_sender(shared, turn).await
             }
         }
     })
     .await
 }
 
-async fn run_sender(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut stream = OpStream::new(&shared.plan, thread);
-    let mut session = Session::new(shared, thread)?;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+async fn run_sender(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+    let mut stream = OpStream::new(&shared.plan, turn.thread);
+    let mut session = Session::new(shared.clone(), turn.thread)?;
+    while turn.is_due(&shared, stream.gap()).await {
         // Polls are the members' part, so that a turn of them is one without an operation.
         if let Planned::Send { partition, value } = stream.next_op() {
             session.send(partition, value).await?;
@@ -204,21 +198,14 @@ async fn run_sender(
     Ok(())
 }
 
-async fn run_member(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut acts = Acts::new(&shared.plan, thread);
-    let mut stream = OpStream::new(&shared.plan, thread);
-    let mut session = GroupThread::new(shared, thread)?;
+async fn run_member(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+    let mut acts = Acts::new(&shared.plan, turn.thread);
+    let mut stream = OpStream::new(&shared.plan, turn.thread);
+    let mut session = GroupThread::new(shared.clone(), turn.thread)?;
     session.subscribe()?;
-    let began = Instant::now();
-    let mut due = began;
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    while turn.is_due(&shared, stream.gap()).await {
         session.late_commit().await?;
-        match acts.next(began.elapsed()) {
+        match acts.next(shared.time.elapsed()) {
             Act::Poll => session.poll(false).await?,
             Act::PollCommitted => session.poll(true).await?,
             Act::Commit => session.commit().await?,

@@ -5,10 +5,11 @@
 //! what a new leader says first is the most telling. After the faults everybody is asked once more.
 
 use super::final_reads::{self, FinalPhase};
-use super::{Description, is_due, queue, threads};
+use super::{Description, queue, threads};
 use crate::ends::{EndAsker, Ends};
 use crate::generator::OpStream;
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use perjury_history::{F, Kind, OpError, Payload};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,24 +66,17 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
-    threads(&shared, &stop, |thread, stop| run_thread(shared.clone(), thread, deadline, stop)).await
+    threads(&shared, &stop, |turn| run_thread(shared.clone(), turn)).await
 }
 
-async fn run_thread(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut stream = OpStream::new(&shared.plan, thread);
+async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+    let mut stream = OpStream::new(&shared.plan, turn.thread);
     let mut rng = ChaCha8Rng::seed_from_u64(shared.plan.seed ^ 0x0065_6e64_7321);
-    rng.set_stream(u64::from(thread) + 1);
-    let mut session = Session::new(shared.clone(), thread)?;
-    let mut asker = Asker::of(&shared, thread);
-    let only_asks = thread % 2 == 1;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    rng.set_stream(u64::from(turn.thread) + 1);
+    let mut session = Session::new(shared.clone(), turn.thread)?;
+    let mut asker = Asker::of(&shared, turn.thread);
+    let only_asks = turn.thread % 2 == 1;
+    while turn.is_due(&shared, stream.gap()).await {
         if only_asks || rng.random_bool(ASK_SHARE) {
             let one = rng.random_range(0..shared.plan.topic.partitions);
             let all = rng.random_bool(0.5);

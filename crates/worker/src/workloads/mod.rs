@@ -21,11 +21,10 @@ pub use final_reads::FinalPhase;
 
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{SessionError, Shared};
+use crate::turn::{self, Turn};
 use perjury_history::{Configuration, SubVia};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What there is to say of a workload.
@@ -184,45 +183,31 @@ pub async fn final_phase(
     }
 }
 
-/// Runs one task for each thread of the plan. The first that fails stops the others, and its error is given when all
-/// have ended.
+/// Runs one task for each thread of the plan, and begins the time of the main phase once they have got going. The first
+/// that fails stops the others, and its error is given when all have ended.
 async fn threads<T>(
     shared: &Shared,
     stop: &CancellationToken,
-    run: impl Fn(u32, CancellationToken) -> T,
+    run: impl Fn(Turn) -> T,
 ) -> Result<(), SessionError>
 where
     T: Future<Output = Result<(), SessionError>> + Send + 'static,
 {
     let mut threads = tokio::task::JoinSet::new();
     for thread in 0..shared.plan.concurrency {
-        threads.spawn(run(thread, stop.child_token()));
+        threads.spawn(run(Turn::new(thread, stop.child_token())));
     }
-    let mut result = Ok(());
-    while let Some(joined) = threads.join_next().await {
-        let outcome = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        if outcome.is_err() && result.is_ok() {
-            stop.cancel();
-            result = outcome;
+    let ended = async {
+        let mut result = Ok(());
+        while let Some(joined) = threads.join_next().await {
+            let outcome =
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+            if outcome.is_err() && result.is_ok() {
+                stop.cancel();
+                result = outcome;
+            }
         }
-    }
-    result
-}
-
-/// Waits for the next operation's time. Nothing is left to do once that is behind the deadline or `stop` is cancelled.
-async fn is_due(
-    due: &mut Instant,
-    gap: Duration,
-    deadline: Instant,
-    stop: &CancellationToken,
-) -> bool {
-    // A thread that was held up does not make up for it in a burst.
-    *due = (*due + gap).max(Instant::now());
-    if *due >= deadline || stop.is_cancelled() {
-        return false;
-    }
-    tokio::select! {
-        () = tokio::time::sleep_until(*due) => true,
-        () = stop.cancelled() => false,
-    }
+        result
+    };
+    tokio::join!(turn::warm_up(shared, stop), ended).1
 }

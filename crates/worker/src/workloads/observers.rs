@@ -4,11 +4,11 @@
 //! the last stable offset and the high watermark. What it sees of uncommitted records is no `poll`, since such records
 //! may be aborted later: it is recorded as `peek`.
 
-use super::is_due;
 use super::stream::Stream;
 use crate::client::{Client, StartAt};
 use crate::plan::ClientSettings;
 use crate::session::{Role, Session, SessionError, Shared};
+use crate::turn::Turn;
 use perjury_history::{F, IsolationLevel, Kind, OpError, Payload};
 use rdkafka::error::KafkaError;
 use serde_json::{Map, Value, json};
@@ -140,19 +140,16 @@ fn raw_client(session: &Session, settings: &ClientSettings) -> Result<Client, Se
 /// An observing thread of the main phase.
 pub(super) async fn run_thread(
     shared: Arc<Shared>,
-    thread: u32,
+    mut turn: Turn,
     role: Role,
-    deadline: Instant,
-    stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let mut stream = Stream::new(&shared.plan, thread);
+    let mut stream = Stream::new(&shared.plan, turn.thread);
     let partitions: Vec<i32> = (0..role.topic.partitions).collect();
-    let mut session = Session::with(shared.clone(), thread, role)?;
+    let mut session = Session::with(shared.clone(), turn.thread, role)?;
     session.assign(&partitions, StartAt::Beginning)?;
     let mut observer = Observer::new(session)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    while turn.is_due(&shared, stream.gap()).await {
         if stream.once_in(ENDS_ONE_IN) {
             observer.list_offsets().await?;
         } else if stream.once_in(PEEK_ONE_IN) {

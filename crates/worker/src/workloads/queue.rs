@@ -2,10 +2,11 @@
 //!
 //! Every thread follows its stream of operations; the final phase is the common one.
 
-use super::{Description, is_due, threads};
+use super::{Description, threads};
 use crate::client::StartAt;
 use crate::generator::{OpStream, Planned};
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,21 +39,14 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
-    threads(&shared, &stop, |thread, stop| run_thread(shared.clone(), thread, deadline, stop)).await
+    threads(&shared, &stop, |turn| run_thread(shared.clone(), turn)).await
 }
 
 /// One thread: it follows its stream of operations until its time is over or `stop` is cancelled.
-pub(super) async fn run_thread(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
-    let mut stream = OpStream::new(&shared.plan, thread);
-    let mut session = Session::new(shared.clone(), thread)?;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+pub(super) async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+    let mut stream = OpStream::new(&shared.plan, turn.thread);
+    let mut session = Session::new(shared.clone(), turn.thread)?;
+    while turn.is_due(&shared, stream.gap()).await {
         act(&mut session, stream.next_op()).await?;
     }
     session.close().await;

@@ -6,9 +6,10 @@
 
 use super::observers::{self, observers};
 use super::stream::{Planned, Stream};
-use super::{Description, is_due, threads, transactional};
+use super::{Description, threads, transactional};
 use crate::client::StartAt;
 use crate::session::{Session, SessionError, Shared};
+use crate::turn::Turn;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -54,36 +55,29 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let deadline = Instant::now() + Duration::from_millis(shared.plan.time_limit_ms);
     let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
     let topic = shared.plan.topic.clone();
-    threads(&shared, &stop, |thread, stop| {
+    threads(&shared, &stop, |turn| {
         let (shared, topic) = (shared.clone(), topic.clone());
         async move {
-            if thread < workers {
-                work(shared, thread, deadline, stop).await
+            if turn.thread < workers {
+                work(shared, turn).await
             } else {
                 let role = transactional::reader(&shared.plan, &topic);
-                observers::run_thread(shared, thread, role, deadline, stop).await
+                observers::run_thread(shared, turn, role).await
             }
         }
     })
     .await
 }
 
-async fn work(
-    shared: Arc<Shared>,
-    thread: u32,
-    deadline: Instant,
-    stop: CancellationToken,
-) -> Result<(), SessionError> {
+async fn work(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
     let topic = &shared.plan.topic;
-    let id = format!("{}-{thread}", topic.topic);
+    let id = format!("{}-{}", topic.topic, turn.thread);
     let role = transactional::writer(&shared.plan, topic, &id, &id);
-    let mut stream = Stream::new(&shared.plan, thread);
-    let mut session = Session::with(shared.clone(), thread, role)?;
-    let mut due = Instant::now();
-    while is_due(&mut due, stream.gap(), deadline, &stop).await {
+    let mut stream = Stream::new(&shared.plan, turn.thread);
+    let mut session = Session::with(shared.clone(), turn.thread, role)?;
+    while turn.is_due(&shared, stream.gap()).await {
         match stream.mixed(&topic.topic) {
             Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
             Planned::Crash => session.crash().await?,
