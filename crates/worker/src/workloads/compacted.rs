@@ -15,7 +15,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const DESCRIPTION: Description = Description {
@@ -89,7 +88,7 @@ async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
     let mut session = Session::new(shared.clone(), turn.thread)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let partitions = shared.plan.topic.partitions;
-    let (mut due, mut sent, mut assigned) = (Instant::now(), 0, Vec::new());
+    let (mut sent, mut assigned) = (0, Vec::new());
     while turn.is_due(&shared, stream.gap()).await {
         match stream.next_op() {
             Planned::Assign(partitions) => {
