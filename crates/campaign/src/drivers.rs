@@ -8,7 +8,7 @@ use perjury_cluster::drivers::chronik::{Chronik, ChronikOptions, Layout, Profile
 use perjury_cluster::drivers::command::CommandLayout;
 use perjury_cluster::drivers::kafka::{self, Kafka, KafkaOptions};
 use perjury_cluster::drivers::tansu::Tansu;
-use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
+use perjury_cluster::drivers::testbed::{self, TestbedOptions};
 use perjury_cluster::{ClusterOptions, Driver, KafkaProbe, MetadataProbe, RunContext};
 use perjury_worker::client_probe::ClientProbe;
 use perjury_worker::plan::ClientSettings;
@@ -83,7 +83,7 @@ pub async fn driver(
             let driver = ForeignDriver::commanded(&layout, context).map_err(|e| missing(&e))?;
             Ok(Arc::new(driver))
         }
-        "testbed" => Ok(Arc::new(TestbedDriver::with_options(testbed(plan, this), context))),
+        "testbed" => Ok(Arc::new(testbed::driver(options_of_testbed(plan, this), context))),
         other => Err(CampaignError::Plan(format!("there is no cluster driver {other:?}"))),
     }
 }
@@ -104,7 +104,7 @@ fn program(plan: &ClusterPlan) -> Result<PathBuf, CampaignError> {
     })
 }
 
-fn testbed(plan: &ClusterPlan, this: &Path) -> TestbedOptions {
+fn options_of_testbed(plan: &ClusterPlan, this: &Path) -> TestbedOptions {
     let program = plan.binary.clone().unwrap_or_else(|| this.into());
     let mut options = TestbedOptions::new(program, vec!["testbed".into(), "node".into()]);
     options.nodes = plan.nodes as usize;

@@ -20,9 +20,9 @@ pub(crate) fn refused_faults(plan: &RunPlan, driver: &dyn Driver) -> Vec<String>
         let here = machine.iter().find(|(other, _)| *other == fault);
         let here = here.map_or(&Ok(()), |(_, outcome)| outcome);
         if let Err(why) = driver.supports(fault) {
-            refused.push(format!("{} cannot {fault} a node: {why}", driver.name()));
+            refused.push(format!("{} cannot inject {fault}: {why}", driver.name()));
         } else if let Err(why) = here {
-            refused.push(format!("this machine cannot {fault} a node: {why}"));
+            refused.push(format!("this machine cannot inject {fault}: {why}"));
         }
     }
     refused

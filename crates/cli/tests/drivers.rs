@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -197,6 +198,61 @@ fn the_doctor_forms_the_testbed_and_names_what_is_missing_elsewhere() {
     let output = binary().args(["doctor", "--cluster", "attach", "-b", "127.0.0.1:1"]).output();
     let said = stderr(&output.unwrap());
     assert!(said.contains("127.0.0.1:1"), "{said}");
+}
+
+/// As much of chronik-server as the doctor asks about.
+const SERVER: &str = "#!/bin/sh
+case \"$*\" in
+  *--help*) printf 'Commands:\\n  start  Start\\n\\nOptions:\\n  -c, --config <CONFIG>\\n  --bind <BIND>\\n';;
+  --version) echo 'chronik-server 2.10.4';;
+esac
+";
+
+/// The doctor's words on each fault, asked by a user without rights; `None` where that user cannot be had.
+fn faults_without_rights(args: &[&str]) -> Option<Value> {
+    let perjury = env!("CARGO_BIN_EXE_perjury");
+    let mut command = std::process::Command::new(perjury);
+    if nix::unistd::geteuid().is_root() {
+        command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", perjury]);
+    }
+    command.args(["doctor", "--no-start", "--json", "--store", "/nowhere"]).args(args);
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let found: Value = serde_json::from_slice(&output.stdout).ok()?;
+    Some(found["faults"].clone())
+}
+
+#[test]
+fn without_root_the_doctor_says_which_nodes_cannot_be_split_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = dir.path().join("chronik-server");
+    std::fs::write(&server, SERVER).unwrap();
+    for path in [dir.path(), &server] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let chronik = ["--cluster", "chronik", "--binary", server.to_str().unwrap()];
+    let asked = [faults_without_rights(&[]), faults_without_rights(&chronik)];
+    let [Some(testbed), Some(chronik)] = asked else {
+        eprintln!("skipped: setpriv is missing, or this program cannot be run by others");
+        return;
+    };
+    let of = |faults: &Value, name: &str| {
+        let fault = faults.as_array().unwrap().iter().find(|fault| fault["fault"] == name).unwrap();
+        (fault["possible"] == true, fault["why"].as_str().unwrap_or_default().to_owned())
+    };
+    for name in ["partition", "isolate", "one-way-in", "halves", "ring"] {
+        assert!(of(&testbed, name).0, "{name}: the proxy is between the testbed's nodes");
+        let (possible, why) = of(&chronik, name);
+        assert!(!possible, "{name}");
+        assert!(why.contains("past the proxy") && why.contains("root"), "{name}: {why}");
+    }
+    for name in ["loss", "disk-full", "disk-slow", "disk-error"] {
+        let (possible, why) = of(&chronik, name);
+        assert!(!possible && why.contains("root"), "{name}: {why}");
+    }
+    for name in ["kill", "pause", "lose-tail", "delay", "drop-response", "cut-fetch"] {
+        assert!(of(&chronik, name).0, "{name}");
+    }
 }
 
 #[test]

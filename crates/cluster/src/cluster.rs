@@ -13,7 +13,7 @@ use crate::probe::{self, ClusterMetadata, KafkaProbe, MetadataProbe, NewTopic, P
 use crate::sync::locked;
 use crate::targets::{Target, TargetError};
 use crate::view::ClusterView;
-use crate::witness::{FaultWitness, PortObservation, answer_state};
+use crate::witness::{FaultWitness, PortObservation};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -391,7 +391,7 @@ impl Cluster {
         };
         let deadline = Instant::now() + self.options.ready_timeout;
         loop {
-            let (state, answered) = answer_state(&address, READY_PROBE).await;
+            let (state, answered) = self.options.probe.port(&address, READY_PROBE).await;
             let ended = self.driver.exit_of(node);
             if answered || ended.is_some() || Instant::now() >= deadline {
                 let at_ns = self.driver.events().clock().now_ns();
@@ -444,7 +444,11 @@ impl Cluster {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.options.probe.create_topic(&address, topic, left.min(CREATE_LIMIT)).await {
                 Ok(()) => return Ok(()),
-                Err(error @ (ProbeError::Malformed { .. } | ProbeError::Timeout { .. })) => {
+                Err(
+                    error @ (ProbeError::Malformed { .. }
+                    | ProbeError::Timeout { .. }
+                    | ProbeError::Client { .. }),
+                ) => {
                     if self.appeared(&topic.name).await {
                         let finding = format!(
                             "topic {} was created, but the answer to the request cannot be used: {error}",

@@ -11,7 +11,7 @@ impl Cluster {
     /// Whether the driver can do this to its nodes.
     ///
     /// # Errors
-    /// The reason why not, as a fragment that fits after "cannot … a node:".
+    /// The reason why not, as a fragment that fits after "cannot inject …:".
     pub fn supports(&self, fault: FaultKind) -> Result<(), String> {
         self.driver().supports(fault)
     }

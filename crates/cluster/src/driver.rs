@@ -73,7 +73,7 @@ pub enum DriverError {
     #[error("the cluster is shut down")]
     Closed,
     /// This driver cannot inject this fault.
-    #[error("cannot {fault} a node: {why}")]
+    #[error("cannot inject {fault}: {why}")]
     Unsupported {
         /// The fault.
         fault: FaultKind,
@@ -148,7 +148,7 @@ pub trait Driver: Send + Sync {
     /// Whether this driver can do this to a node.
     ///
     /// # Errors
-    /// The reason why not, as a fragment that fits after "cannot … a node:".
+    /// The reason why not, as a fragment that fits after "cannot inject …:".
     fn supports(&self, fault: FaultKind) -> Result<(), String>;
 
     /// Whether another [`Driver::prepare`] chooses other ports, so that a port that was taken in the

@@ -28,8 +28,8 @@ const READY: &str = "ready";
 const MAX_LINE_BYTES: u64 = 256;
 /// The most processes that one guard watches.
 const MAX_WATCHED: usize = 10_000;
-/// How long a guard may take to start or to end.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a guard may take to start or to end on a busy machine.
+const HANDSHAKE: Duration = Duration::from_secs(20);
 /// How often the guard looks whether a killed process is gone, and how often it repeats that.
 const KILL_POLL: Duration = Duration::from_millis(20);
 const KILL_POLLS: u32 = 100;
@@ -191,7 +191,7 @@ impl Guard {
     /// Starts a guard and waits until it listens.
     ///
     /// # Errors
-    /// [`GuardError`] when it cannot be started or does not say `ready` within 5 s.
+    /// [`GuardError`] when it cannot be started or does not say `ready` in time.
     pub async fn start(command: &GuardCommand) -> Result<Self, GuardError> {
         let program = command.program.display().to_string();
         let mut guard = Command::new(&command.program);

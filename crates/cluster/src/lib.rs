@@ -81,4 +81,4 @@ pub use signal::{Delivery, ProcessSignal, SignalError, send};
 pub use targets::{Target, TargetError};
 pub use tool::ToolError;
 pub use view::ClusterView;
-pub use witness::{FaultWitness, PeerView, PortObservation, PortState};
+pub use witness::{FaultWitness, PeerView, PortObservation, PortState, connect_state};

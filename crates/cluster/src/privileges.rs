@@ -3,6 +3,7 @@
 use crate::fault::{FaultKind, Plane};
 use crate::net::{Cut, Member, Namespaces, NetError};
 use crate::node::NodeId;
+use crate::placement::Placement;
 use crate::planes::{Disk, library};
 use crate::tool::{self, ToolError};
 use crate::undo::{FILE_NAME, UndoJournal};
@@ -22,25 +23,17 @@ const TRIAL_MIB: u32 = 16;
 /// again. Blocks for about half a second.
 #[must_use]
 pub fn privileges() -> Vec<(FaultKind, Result<(), String>)> {
-    let root = if geteuid().is_root() { Ok(()) } else { Err("it needs root".to_owned()) };
-    let trial = Trial::new();
-    let network = root.clone().and_then(|()| trial.network());
-    let loss = network.and_then(|network| network.loss);
-    let disk = root.and_then(|()| trial.disk());
-    FaultKind::BREAKING
-        .into_iter()
-        .map(|fault| {
-            let outcome = match (fault.plane(), fault) {
-                (Plane::Process | Plane::Files | Plane::Frames, _) => Ok(()),
-                (Plane::Network, FaultKind::Loss) => loss.clone(),
-                // Without namespaces the proxy splits and narrows what passes through it.
-                (Plane::Network, _) => Ok(()),
-                (Plane::Disk, _) => disk.clone(),
-                (Plane::Clock, _) => library().map(drop),
-            };
-            (fault, outcome)
-        })
-        .collect()
+    let machine = Machine::tried();
+    FaultKind::BREAKING.into_iter().map(|fault| (fault, machine.allows(fault))).collect()
+}
+
+/// The same for local nodes, wherever they have to live for each fault. `peer_links` says whether
+/// their driver can put the proxy between them: where it cannot, they are split only by namespaces.
+#[must_use]
+pub fn privileges_of_nodes(peer_links: bool) -> Vec<(FaultKind, Result<(), String>)> {
+    let machine = Machine::tried();
+    let judged = |fault| (fault, machine.allows_nodes(fault, peer_links));
+    FaultKind::BREAKING.into_iter().map(judged).collect()
 }
 
 /// Whether nodes can have network namespaces of their own, with rules and limits. Blocks.
@@ -48,11 +41,61 @@ pub fn privileges() -> Vec<(FaultKind, Result<(), String>)> {
 /// # Errors
 /// The reason why not, and what to do.
 pub fn namespaces() -> Result<(), String> {
+    in_namespaces(&tried_network(&Trial::new()))
+}
+
+fn in_namespaces(network: &Result<Network, String>) -> Result<(), String> {
+    network.clone().and_then(|network| network.loss.and(network.bucket))
+}
+
+fn tried_network(trial: &Trial) -> Result<Network, String> {
     if !geteuid().is_root() {
         return Err("network namespaces need root".to_owned());
     }
-    let network = Trial::new().network()?;
-    network.loss.and(network.bucket)
+    trial.network()
+}
+
+fn tried_disk(trial: &Trial) -> Result<(), String> {
+    if !geteuid().is_root() {
+        return Err("a disk of a node's own needs root".to_owned());
+    }
+    trial.disk()
+}
+
+/// What trials on this machine showed.
+struct Machine {
+    network: Result<Network, String>,
+    disk: Result<(), String>,
+    clock: Result<(), String>,
+}
+
+impl Machine {
+    fn tried() -> Self {
+        let trial = Trial::new();
+        let (network, disk) = (tried_network(&trial), tried_disk(&trial));
+        Self { network, disk, clock: library().map(drop) }
+    }
+
+    fn allows(&self, fault: FaultKind) -> Result<(), String> {
+        match (fault.plane(), fault) {
+            (Plane::Process | Plane::Files | Plane::Frames, _) => Ok(()),
+            (Plane::Network, FaultKind::Loss) => self.network.clone().and_then(|n| n.loss),
+            // Without namespaces the proxy splits and narrows what passes through it.
+            (Plane::Network, _) => Ok(()),
+            (Plane::Disk, _) => self.disk.clone(),
+            (Plane::Clock, _) => self.clock.clone(),
+        }
+    }
+
+    fn allows_nodes(&self, fault: FaultKind, peer_links: bool) -> Result<(), String> {
+        let namespaces = in_namespaces(&self.network);
+        let placement = Placement::for_faults(&[fault], namespaces.is_ok());
+        match (placement.supports(fault, peer_links), namespaces) {
+            (Ok(()), _) => self.allows(fault),
+            (Err(why), Ok(())) => Err(why),
+            (Err(why), Err(reason)) => Err(format!("{why} ({reason})")),
+        }
+    }
 }
 
 /// What a trial of a network showed.
@@ -60,6 +103,17 @@ pub fn namespaces() -> Result<(), String> {
 struct Network {
     loss: Result<(), String>,
     bucket: Result<(), String>,
+}
+
+/// Says of a refusal that root met what it means.
+fn explained(refusal: String) -> String {
+    let denied = ["not permitted", "ermission denied"];
+    if !denied.iter().any(|words| refusal.contains(words)) {
+        return refusal;
+    }
+    format!(
+        "{refusal}; this root lacks capabilities: a container has to be given CAP_NET_ADMIN and CAP_SYS_ADMIN"
+    )
 }
 
 /// A folder for trials. Dropping it removes it.
@@ -86,7 +140,8 @@ impl Trial {
         tool::run("nft", &["--version"], "")
             .map_err(|error| format!("{error}; install Debian's package nftables"))?;
         let node = NodeId(1);
-        let said = |error: NetError| format!("a network namespace was tried, and {error}");
+        let said =
+            |error: NetError| explained(format!("a network namespace was tried, and {error}"));
         let namespaces = Namespaces::create(&[node], self.journal()?).map_err(said)?;
         let cut = Cut { from: Member::Clients, to: Member::Node(node) };
         namespaces.cut(&BTreeSet::from([cut])).map_err(said)?;
@@ -102,7 +157,7 @@ impl Trial {
         tool::run("mkfs.ext4", &["-V"], "").map_err(|error| missing(error, "e2fsprogs"))?;
         tool::run("fsfreeze", &["--version"], "").map_err(|e| missing(e, "util-linux"))?;
         let disk = Disk::create(NodeId(1), &self.dir, TRIAL_MIB, self.journal()?);
-        let disk = disk.map_err(|error| format!("a disk was tried, and {error}"))?;
+        let disk = disk.map_err(|error| explained(format!("a disk was tried, and {error}")))?;
         disk.probe().map(drop).map_err(|error| format!("a disk was tried, and {error}"))
     }
 }
@@ -126,5 +181,35 @@ mod tests {
             assert!(outcome.is_ok() || !possible, "{fault}");
             assert!(outcome.as_ref().err().is_none_or(|why| why.len() > 5), "{fault}");
         }
+    }
+
+    fn machine(network: Result<(), &str>) -> Machine {
+        let network =
+            network.map(|()| Network { loss: Ok(()), bucket: Ok(()) }).map_err(str::to_owned);
+        Machine { network, disk: Ok(()), clock: Ok(()) }
+    }
+
+    #[test]
+    fn nodes_that_reach_each_other_past_the_proxy_are_split_by_namespaces_alone() {
+        use FaultKind::{Delay, DropResponse, Isolate, Kill, OneWayIn, Partition, Ring};
+        let poor = machine(Err("`nft` is missing: install nftables"));
+        for fault in [Partition, Isolate, OneWayIn, Ring] {
+            assert_eq!(poor.allows_nodes(fault, true), Ok(()), "{fault}");
+            let why = poor.allows_nodes(fault, false).unwrap_err();
+            assert!(why.contains("past the proxy") && why.contains("install nftables"), "{why}");
+            assert_eq!(machine(Ok(())).allows_nodes(fault, false), Ok(()), "{fault}");
+        }
+        for fault in [Kill, Delay, DropResponse] {
+            assert_eq!(poor.allows_nodes(fault, false), Ok(()), "{fault}");
+        }
+        let loss = poor.allows_nodes(FaultKind::Loss, true).unwrap_err();
+        assert!(loss.contains("install nftables"), "{loss}");
+    }
+
+    #[test]
+    fn a_root_without_capabilities_is_told_which() {
+        let told = explained("`ip` failed: Operation not permitted".to_owned());
+        assert!(told.contains("CAP_NET_ADMIN"), "{told}");
+        assert_eq!(explained("no room".to_owned()), "no room");
     }
 }

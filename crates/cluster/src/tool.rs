@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a tool may take.
-const BOUND: Duration = Duration::from_secs(10);
+/// How long a tool may take on a busy machine.
+const BOUND: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const POLL: Duration = Duration::from_millis(2);
 /// Where administrators' tools are when `PATH` does not say so.
@@ -23,7 +23,7 @@ pub struct ToolError {
 }
 
 /// Runs a tool with `input` on its standard input and gives its standard output. Blocks for at
-/// most 10 s.
+/// most 30 s.
 ///
 /// # Errors
 /// [`ToolError`] when it cannot be started, ends in failure or takes too long.

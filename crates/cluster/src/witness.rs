@@ -241,7 +241,7 @@ impl FaultWitness {
 }
 
 /// Tries a TCP connection to `address`, for at most `bound`.
-pub(crate) async fn connect_state(address: &str, bound: Duration) -> PortState {
+pub async fn connect_state(address: &str, bound: Duration) -> PortState {
     match tokio::time::timeout(bound, TcpStream::connect(address)).await {
         Ok(Ok(_)) => PortState::Accepted,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {

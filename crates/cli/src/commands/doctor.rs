@@ -5,7 +5,7 @@ use crate::exit::{self, usage};
 use anyhow::Result;
 use perjury_campaign::{CampaignError, Say};
 use perjury_cluster::doctor::{self, Finding, Severity};
-use perjury_cluster::privileges::privileges;
+use perjury_cluster::privileges::privileges_of_nodes;
 use perjury_cluster::{
     Cluster, Driver, FaultKind, FormationError, GuardCommand, LikelyCause, RunContext, compare,
 };
@@ -95,8 +95,8 @@ impl Diagnosis {
         for (fault, can) in &self.faults {
             let fault = fault.to_string();
             match can {
-                Ok(()) => lines.push(format!("fault   {fault:<12} can be injected")),
-                Err(why) => lines.push(format!("fault   {fault:<12} cannot: {why}")),
+                Ok(()) => lines.push(format!("fault   {fault:<17} can be injected")),
+                Err(why) => lines.push(format!("fault   {fault:<17} cannot: {why}")),
             }
         }
         let verdict = if self.is_bad() { "something is wrong" } else { "nothing is wrong" };
@@ -190,15 +190,14 @@ async fn examine(
 
 /// What can be done to these nodes on this machine. A driver whose nodes live elsewhere answers for itself.
 async fn faults(driver: &dyn Driver) -> Vec<(FaultKind, Result<(), String>)> {
-    let signals = [FaultKind::Kill, FaultKind::Stop, FaultKind::Pause, FaultKind::Restart];
-    let mut all: Vec<_> =
-        signals.into_iter().map(|fault| (fault, driver.supports(fault))).collect();
-    if driver.local().is_some() {
+    if let Some(local) = driver.local() {
+        let peer_links = local.has_peer_links();
         // Each is tried out, so this blocks for a moment.
-        let tried = tokio::task::spawn_blocking(privileges).await.unwrap_or_default();
-        all.extend(tried.into_iter().filter(|(fault, _)| !signals.contains(fault)));
+        let tried = tokio::task::spawn_blocking(move || privileges_of_nodes(peer_links));
+        return tried.await.unwrap_or_default();
     }
-    all
+    let signals = [FaultKind::Kill, FaultKind::Stop, FaultKind::Pause, FaultKind::Restart];
+    signals.into_iter().map(|fault| (fault, driver.supports(fault))).collect()
 }
 
 /// Keeps what it is told.

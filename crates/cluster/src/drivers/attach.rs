@@ -14,7 +14,7 @@ use crate::node::NodeId;
 use crate::planes::Outcomes;
 use crate::probe::ProbeError;
 use crate::procfs::{ExitInfo, ProcessIdentity};
-use crate::witness::{FaultWitness, PortObservation, PortState, answer_state};
+use crate::witness::{FaultWitness, PortObservation, PortState};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -101,6 +101,11 @@ impl ForeignDriver {
         self.nodes.iter().find(|known| known.id == node).ok_or(DriverError::UnknownNode(node))
     }
 
+    /// Whether a node takes connections, and whether it answers.
+    async fn port(&self, address: &str) -> (PortState, bool) {
+        self.context.probe.port(address, QUESTION).await
+    }
+
     fn now(&self) -> u64 {
         self.context.events.clock().now_ns()
     }
@@ -112,7 +117,7 @@ impl ForeignDriver {
         self.supports(fault).map_err(unsupported)?;
         let text = known.commands.of(fault).map_err(unsupported)?;
         let mut witness = FaultWitness::new(fault, node, self.now());
-        let (_, before) = answer_state(&known.address, QUESTION).await;
+        let (_, before) = self.port(&known.address).await;
         witness.signal_ns = Some(self.now());
         command::run(text, known).await.map_err(DriverError::Settings)?;
         if fault == FaultKind::Restart {
@@ -158,7 +163,7 @@ impl ForeignDriver {
     /// How one sees that a node is cut off: it does not answer, or another node's metadata has it neither among the
     /// brokers nor in sync where it is a replica. `None` when nothing shows that.
     async fn given_up(&self, node: &ForeignNode) -> Option<String> {
-        let (_, answers) = answer_state(&node.address, QUESTION).await;
+        let (_, answers) = self.port(&node.address).await;
         if !answers {
             return Some(format!("{} does not answer", node.address));
         }
@@ -178,7 +183,7 @@ impl ForeignDriver {
     async fn wait_for(&self, address: &str, wanted: bool) -> (PortState, bool) {
         let deadline = Instant::now() + EFFECT_LIMIT;
         loop {
-            let (state, answers) = answer_state(address, QUESTION).await;
+            let (state, answers) = self.port(address).await;
             if answers == wanted || Instant::now() >= deadline {
                 return (state, answers);
             }
@@ -192,10 +197,28 @@ fn explain(error: &ProbeError) -> String {
         ProbeError::Closed { .. } | ProbeError::Malformed { .. } => {
             " (does it want TLS or SASL? then say so with -X security.protocol=…)"
         }
+        ProbeError::Client { detail, .. } => of_client(detail),
         _ => "",
     };
     format!("{error}{hint}")
 }
+
+/// What to do about a complaint of librdkafka's, where its words leave no doubt.
+fn of_client(complaint: &str) -> &'static str {
+    let hints = [
+        ("certificate verify failed", " (does ssl.ca.location hold the authority that signed it?)"),
+        ("certificate required", CLIENT_CERTIFICATE),
+        ("bad certificate", CLIENT_CERTIFICATE),
+        ("uthentication failed", " (is it sasl.username, sasl.password or sasl.mechanism?)"),
+        ("SASL mechanism", " (see sasl.mechanism)"),
+        ("Disconnected", " (is security.protocol that of this listener?)"),
+    ];
+    hints.into_iter().find(|(words, _)| complaint.contains(words)).map_or("", |(_, hint)| hint)
+}
+
+/// The hint where a broker misses a client's certificate.
+const CLIENT_CERTIFICATE: &str = " (it wants a certificate of the client: ssl.certificate.location and ssl.key.location, or \
+                                  ssl.keystore.location)";
 
 /// Whether the node's answers before and after show the fault.
 fn judge(fault: FaultKind, address: &str, before: bool, after: bool) -> (bool, String) {
@@ -272,7 +295,7 @@ impl Driver for ForeignDriver {
 
     async fn start(&self, node: NodeId) -> Result<FaultWitness, DriverError> {
         let known = self.node(node)?;
-        let (_, answers) = answer_state(&known.address, QUESTION).await;
+        let (_, answers) = self.port(&known.address).await;
         if answers {
             let mut witness = FaultWitness::new(FaultKind::Start, node, self.now());
             witness.why = format!("{} answered before anything was done", known.address);

@@ -66,7 +66,7 @@ impl Commands {
     /// The command for a fault, or what there is to write to have one.
     ///
     /// # Errors
-    /// A reason that fits after "cannot … a node:".
+    /// A reason that fits after "cannot inject …:".
     pub fn of(&self, fault: FaultKind) -> Result<&str, String> {
         let (name, command) = match fault {
             FaultKind::Start => ("start", &self.start),

@@ -103,6 +103,20 @@ impl Place<'_> {
         self.local.bind_address(node)
     }
 
+    /// The address that node `from` has to be given for a listener of node `to`: the listener's own, or that of the link
+    /// of the proxy before it.
+    ///
+    /// # Errors
+    /// [`DriverError::Plane`] when no port can be had.
+    pub fn peer_address(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        listener: SocketAddr,
+    ) -> Result<SocketAddr, DriverError> {
+        self.local.peer_address(from, to, listener)
+    }
+
     /// An address for each of several listeners of every node. A node with a network of its own gets `ports` there; on
     /// the host all get free ports of 127.0.0.1 that stay this cluster's own until it is shut down.
     ///
@@ -138,6 +152,11 @@ pub trait Recipe: Send + Sync + fmt::Debug {
 
     /// Whether another preparation chooses other ports.
     fn can_move_ports(&self) -> bool;
+
+    /// Whether nodes are given the addresses of [`Place::peer_address`] for each other, so that a proxy can split them.
+    fn peer_links(&self) -> bool {
+        false
+    }
 
     /// Whether the controller in a node's metadata means anything.
     fn names_controller(&self) -> bool {
@@ -199,7 +218,10 @@ impl LocalDriver {
     pub fn new(recipe: Arc<dyn Recipe>, mut context: RunContext) -> Self {
         context.milestones = recipe.milestones();
         context.forced_logs = recipe.forced_logs();
-        let local = LocalProcesses::new(context, recipe.nodes());
+        let mut local = LocalProcesses::new(context, recipe.nodes());
+        if recipe.peer_links() {
+            local = local.with_peer_links();
+        }
         Self { recipe, local, kept: Kept::default(), prepared: Mutex::default() }
     }
 

@@ -52,8 +52,8 @@ impl Recipe for Tansu {
             place.addresses(&[node], &[9092])?.into_iter().flat_map(|(_, at)| at).collect();
         let address = reserved.first().map(ToString::to_string).unwrap_or_default();
         let data_dir = place.data_dir(node)?;
-        let file = || format!("sqlite://{}/tansu.db", data_dir.display());
-        let storage = self.storage.clone().unwrap_or_else(file);
+        // A name in the working directory, which is the node's data folder.
+        let storage = self.storage.clone().unwrap_or_else(|| "sqlite://tansu.db".to_owned());
         let listener = format!("tcp://{address}");
         let args = ["broker", "--listener-url", &listener, "--advertised-listener-url", &listener];
         let mut args: Vec<String> = args.map(str::to_owned).to_vec();

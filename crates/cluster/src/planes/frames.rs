@@ -6,7 +6,7 @@ use crate::driver::DriverError;
 use crate::fault::{FaultKind, FaultSettings, FaultSpec, Sight};
 use crate::local::LocalProcesses;
 use crate::node::NodeId;
-use crate::proxy::{Direction, FrameAction, FrameRule, Link, LinkCounts, api_number};
+use crate::proxy::{Direction, FrameAction, FrameRule, Link, LinkCounts, Proxy, api_number};
 use crate::witness::answer_state;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const OPPORTUNITY: Duration = Duration::from_secs(2);
 /// How often the link's counters are looked at meanwhile.
 const POLL: Duration = Duration::from_millis(10);
-/// How much longer than the delay a question over a delayed link may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than the delay a question over a delayed link may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many connections show that delays are uneven.
 const CONNECTIONS: usize = 6;
 
@@ -27,8 +27,7 @@ impl LocalProcesses {
         fault: &FaultSpec,
         node: NodeId,
     ) -> Result<Vec<Sight>, DriverError> {
-        let proxy = stage.proxy.as_ref().ok_or(DriverError::NotPrepared)?;
-        let link = proxy.of_clients(node).ok_or(DriverError::NotPrepared)?;
+        let (proxy, link) = before(stage, node)?;
         let settings = &fault.settings;
         if whole(fault) {
             let before = self.round_trips(&link).await;
@@ -114,8 +113,7 @@ impl LocalProcesses {
         fault: &FaultSpec,
         node: NodeId,
     ) -> Result<Vec<Sight>, DriverError> {
-        let proxy = stage.proxy.as_ref().ok_or(DriverError::NotPrepared)?;
-        let link: Arc<Link> = proxy.of_clients(node).ok_or(DriverError::NotPrepared)?;
+        let (proxy, link) = before(stage, node)?;
         if whole(fault) {
             proxy.delay(&[node], Duration::ZERO, false);
         } else {
@@ -127,6 +125,12 @@ impl LocalProcesses {
         let at_ns = self.now_ns();
         Ok(vec![Sight { what, before: None, after, at_ns, shows: answered }])
     }
+}
+
+/// The proxy, and its link before a node.
+fn before(stage: &Stage, node: NodeId) -> Result<(&Proxy, Arc<Link>), DriverError> {
+    let proxy = stage.proxy.as_deref().ok_or(DriverError::NotPrepared)?;
+    Ok((proxy, proxy.of_clients(node).ok_or(DriverError::NotPrepared)?))
 }
 
 /// Whether the fault concerns whole links and not the frames of one API.

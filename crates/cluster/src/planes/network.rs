@@ -19,6 +19,8 @@ use std::time::Duration;
 const COUNTING: Duration = Duration::from_millis(1_500);
 /// How long a link is given to answer a request that it must not carry.
 const SILENCE: Duration = Duration::from_millis(400);
+/// How long a link is given to answer a request that it must carry, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What each cut's connection said.
 type Connections = BTreeMap<Cut, String>;
@@ -61,10 +63,10 @@ impl LocalProcesses {
     ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
         // What another split cuts already shows nothing of this one.
         let cuts = open_without(&split.cuts, &stage.cuts());
-        let before = self.connections(stage, &cuts).await?;
+        let before = self.connections(stage, &cuts, PATIENCE).await?;
         locked(&stage.splits).push(split);
         self.enforce(stage).await?;
-        let after = self.connections(stage, &cuts).await?;
+        let after = self.connections(stage, &cuts, SILENCE).await?;
         let dropped = self.stopped_packets(stage).await?;
         let at_ns = self.now_ns();
         let mut sights = Vec::new();
@@ -97,11 +99,12 @@ impl LocalProcesses {
         Ok(())
     }
 
-    /// Tries a connection in the direction of each cut to a node.
+    /// Tries a connection in the direction of each cut to a node. A link has `bound` to answer.
     async fn connections(
         &self,
         stage: &Arc<Stage>,
         cuts: &BTreeSet<Cut>,
+        bound: Duration,
     ) -> Result<Connections, DriverError> {
         let mut asked = Vec::new();
         for cut in cuts {
@@ -109,7 +112,9 @@ impl LocalProcesses {
             let Some(address) = self.direct_address(to).and_then(|at| at.parse().ok()) else {
                 continue;
             };
-            asked.push(async move { (*cut, self.connection(stage, *cut, to, address).await) });
+            asked.push(
+                async move { (*cut, self.connection(stage, *cut, (to, address), bound).await) },
+            );
         }
         let answers = futures::future::join_all(asked).await;
         answers
@@ -122,8 +127,8 @@ impl LocalProcesses {
         &self,
         stage: &Arc<Stage>,
         cut: Cut,
-        to: NodeId,
-        address: SocketAddr,
+        (to, address): (NodeId, SocketAddr),
+        bound: Duration,
     ) -> Result<Option<String>, DriverError> {
         if let Some(namespaces) = stage.namespaces.clone() {
             let state = beside(move || namespaces.connect(cut.from, address)).await?;
@@ -135,7 +140,7 @@ impl LocalProcesses {
             Member::Node(from) => proxy.peer_link(from, to, address),
         };
         let link = link.map_err(PlaneError::Proxy)?;
-        let (_, answered) = answer_state(&link.to_string(), SILENCE).await;
+        let (_, answered) = answer_state(&link.to_string(), bound).await;
         Ok(Some(if answered { ANSWERED } else { SILENT }.to_owned()))
     }
 
@@ -253,7 +258,7 @@ impl LocalProcesses {
         let were = stage.end_split(kind, victims);
         let were = open_without(&were, &stage.cuts());
         self.enforce(stage).await?;
-        let now = self.connections(stage, &were).await?;
+        let now = self.connections(stage, &were, PATIENCE).await?;
         let at_ns = self.now_ns();
         let seen = now.into_iter().map(|(cut, after)| {
             let (what, shows) = (format!("a connection from {cut}"), reaches(&after));
@@ -268,7 +273,7 @@ impl LocalProcesses {
         nodes: &[NodeId],
     ) -> Result<Vec<(Vec<NodeId>, Sight)>, DriverError> {
         let to = |node: &NodeId| Cut { from: Member::Clients, to: Member::Node(*node) };
-        let now = self.connections(stage, &nodes.iter().map(to).collect()).await?;
+        let now = self.connections(stage, &nodes.iter().map(to).collect(), PATIENCE).await?;
         let at_ns = self.now_ns();
         let seen = now.into_iter().map(|(cut, after)| {
             let (what, shows) = (format!("a connection from {cut}"), reaches(&after));

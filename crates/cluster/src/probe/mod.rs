@@ -13,6 +13,7 @@ pub use types::{
 };
 pub use wire::Connection;
 
+use crate::witness::{PortState, answer_state};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -80,6 +81,12 @@ pub trait MetadataProbe: Send + Sync {
     /// # Errors
     /// [`ProbeError`] when there is no usable answer within the probe's own bound.
     async fn metadata(&self, address: &str) -> Result<ClusterMetadata, ProbeError>;
+
+    /// What the port of the node at `address` does: whether it takes connections within `bound`,
+    /// and whether the node answers.
+    async fn port(&self, address: &str, bound: Duration) -> (PortState, bool) {
+        answer_state(address, bound).await
+    }
 
     /// Creates a topic through the node at `address`.
     ///

@@ -143,6 +143,14 @@ pub enum ProbeError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A client that was asked to ask did not get an answer.
+    #[error("{address}: {detail}")]
+    Client {
+        /// The broker asked.
+        address: String,
+        /// What the client complained of.
+        detail: String,
+    },
     /// The broker and this probe have no version of a request in common.
     #[error("{address} serves versions {served} of API {api}, this probe speaks {spoken}")]
     Version {

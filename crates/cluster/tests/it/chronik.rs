@@ -21,6 +21,7 @@ case "$*" in
     exit 0;;
   --version) echo 'chronik-server 2.10.4'; exit 0;;
 esac
+while [ -n "$WAIT" ] && ! [ -e "$WAIT" ]; do sleep 0.05; done
 printf '%s\n' "$PLAY"
 [ -n "$END" ] && exit "$END"
 exec sleep 600
@@ -202,6 +203,59 @@ async fn who_holds_a_port_is_named() {
     let held = findings.iter().find(|finding| rule(&finding.cause) == "port-taken").unwrap();
     let holder = format!("pid {}", std::process::id());
     assert!(held.what.contains(&taken) && held.what.contains(&holder), "{}", held.what);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_with_the_id_of_a_node_is_named_by_its_fixed_port() {
+    // One of the ports that follow from a node's number; no other test has a node 7.
+    let Ok(twin) = std::net::TcpListener::bind("0.0.0.0:13007") else {
+        eprintln!("skipped: port 13007 is in use");
+        return;
+    };
+    let bench = Bench::new();
+    bench.file(7, |text| text);
+    let layout = format!("[[node]]\nid = 7\nargs = [{}]\n", START.replace("{n}", "7"));
+    let driver = bench.driver(&layout).await;
+    let findings = driver.preflight().await;
+    let held = findings.iter().find(|finding| finding.what.contains("13007")).unwrap();
+    let holder = format!("pid {}", std::process::id());
+    assert_eq!((rule(&held.cause), held.severity), ("fixed-port-taken", Severity::Error));
+    assert!(held.what.contains("node 7") && held.what.contains(&holder), "{}", held.what);
+    drop(twin);
+}
+
+/// As chronik-server does when its Kafka port is taken: every line of a node that is ready, one of an error, and no failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_was_taken_in_between_is_named_although_the_node_ends_without_failure() {
+    let bench = Bench::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    bench.file(1, |text| text.replace("21010", &port.to_string()));
+    let mark = bench.path().join("taken");
+    let says = "INFO chronik_server: Unified API started on port 6092\\n\
+                Error: Address already in use (os error 98)";
+    let env = format!("PLAY = \"{says}\", END = '0', WAIT = '{}'", mark.display());
+    let layout =
+        format!("[[node]]\nid = 1\nargs = [{}]\nenv = {{ {env} }}\n", START.replace("{n}", "1"));
+    let driver = bench.driver(&layout).await;
+    let cluster = Cluster::new(driver.clone(), ClusterOptions::default());
+    let take = async {
+        crate::support::eventually("it runs", || driver.process_of(driver.nodes()[0]).is_some())
+            .await;
+        let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        std::fs::write(&mark, "").unwrap();
+        taken
+    };
+    let (formed, taken) = tokio::join!(cluster.form(crate::support::LONG), take);
+    let error = formed.unwrap_err();
+    let LikelyCause::PortTaken { port: named, owner: Some(owner) } = &error.cause else {
+        panic!("{error}");
+    };
+    assert_eq!((*named, owner.process.pid), (port, std::process::id()), "{error}");
+    assert!(error.cause.fix().contains("end process"), "{}", error.cause.fix());
+    assert!(error.log_tail.iter().any(|line| line.contains("Unified API started")), "{error}");
+    drop(taken);
 }
 
 /// What is wrong shows only once the nodes run: name, what they print, how they end, rule, hint.

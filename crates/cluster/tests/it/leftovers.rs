@@ -1,31 +1,18 @@
 //! Whatever happens to the parent, nothing stays behind.
 
-use crate::support::{LONG, Rig, eventually, fixture};
-use perjury_cluster::drivers::testbed::TestbedDriver;
+use crate::support::{LONG, Rig, eventually, fixture, parent};
+use perjury_cluster::drivers::testbed::{self, TestbedOptions};
 use perjury_cluster::{
     Driver, DriverError, FaultKind, GuardCommand, NodeId, ProcessIdentity, ProcessSignal,
     RunContext, send, undo,
 };
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_sigkill_of_the_parent_the_guard_ends_running_and_stopped_nodes() {
     let dir = tempfile::tempdir().unwrap();
-    let mut parent = Command::new(fixture())
-        .arg("parent")
-        .arg(dir.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let nodes: Vec<ProcessIdentity> = lines
-        .map(|line| line.unwrap())
-        .take_while(|line| line != "done")
-        .map(|line| serde_json::from_str(&line).unwrap())
-        .collect();
+    let (mut parent, nodes) = parent(dir.path(), "pause");
     assert_eq!(nodes.len(), 3);
     assert!(nodes.iter().all(ProcessIdentity::is_alive));
     assert!(nodes[1].is_stopped());
@@ -102,11 +89,15 @@ async fn children_of_a_wrapper_script_end_with_it() {
     rig.cluster.shutdown().await;
 }
 
+fn options() -> TestbedOptions {
+    TestbedOptions::new(fixture(), vec!["node".into()])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_guard_nothing_is_paused() {
     let dir = tempfile::tempdir().unwrap();
     let context = RunContext::new(dir.path().to_path_buf(), Instant::now());
-    let driver = TestbedDriver::new(fixture(), vec!["node".into()], context);
+    let driver = testbed::driver(options(), context);
     driver.prepare().await.unwrap();
     driver.start(NodeId(1)).await.unwrap();
     assert!(driver.supports(FaultKind::Pause).is_err());
@@ -120,7 +111,7 @@ async fn a_program_that_is_no_guard_is_found_out_before_anything_starts() {
     let dir = tempfile::tempdir().unwrap();
     let guard = GuardCommand { program: "echo".into(), args: vec!["hello".into()] };
     let context = RunContext::new(dir.path().to_path_buf(), Instant::now()).with_guard(guard);
-    let driver = TestbedDriver::new(fixture(), vec!["node".into()], context);
+    let driver = testbed::driver(options(), context);
     let refused = driver.prepare().await.unwrap_err();
     assert!(refused.to_string().contains("hello"), "{refused}");
     driver.shutdown().await;

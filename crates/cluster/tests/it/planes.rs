@@ -1,16 +1,14 @@
 //! Faults beyond signals on real processes: seen when they bite, gone when they are healed, and
 //! taken back after a crash. What needs a right that the test does not have says so and is left out.
 
-use crate::support::{LONG, Rig, eventually, fixture};
+use crate::support::{LONG, Rig, eventually, parent};
 use perjury_cluster::privileges::privileges;
 use perjury_cluster::proxy::{Direction, FrameAction, FrameRule};
 use perjury_cluster::{
     Driver, FaultKind, FaultSettings, FaultSpec, KafkaProbe, MetadataProbe, NodeId, Placement,
     Plane, ProcessIdentity, undo,
 };
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const ALL: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -209,20 +207,7 @@ async fn killed_in_the_middle_of(faults: &[FaultKind]) {
     let before = namespaces();
     let names: Vec<&str> = faults.iter().map(|fault| fault.as_str()).collect();
     let names = names.join(",");
-    let mut parent = Command::new(fixture())
-        .arg("parent")
-        .arg(dir.path())
-        .arg(&names)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
-    let nodes: Vec<ProcessIdentity> = lines
-        .map(|line| line.unwrap())
-        .take_while(|line| line != "done")
-        .map(|line| serde_json::from_str(&line).unwrap())
-        .collect();
+    let (mut parent, nodes) = parent(dir.path(), &names);
     parent.kill().unwrap();
     parent.wait().unwrap();
     assert_eq!(nodes.len(), 3, "{names}");

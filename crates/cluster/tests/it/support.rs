@@ -1,12 +1,15 @@
 //! What the integration tests share: a cluster of stand-in nodes in a temporary folder.
 
-use perjury_cluster::drivers::testbed::{TestbedDriver, TestbedOptions};
+use perjury_cluster::drivers::LocalDriver;
+use perjury_cluster::drivers::testbed::{self, TestbedOptions};
 use perjury_cluster::probe::{Broker, PartitionMetadata};
 use perjury_cluster::{
     Cluster, ClusterEvent, ClusterMetadata, ClusterOptions, Driver, GuardCommand, NodeId,
     Placement, ProcessIdentity, RunContext,
 };
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -27,7 +30,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// A cluster of stand-ins, with everything that a test looks at.
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) driver: Arc<TestbedDriver>,
+    pub(crate) driver: Arc<LocalDriver>,
     pub(crate) cluster: Cluster,
     pub(crate) events: mpsc::Receiver<ClusterEvent>,
 }
@@ -43,14 +46,14 @@ impl Rig {
     }
 
     /// A cluster with changed options.
-    pub(crate) fn with(change: impl FnOnce(&mut TestbedOptions, &std::path::Path)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut TestbedOptions, &Path)) -> Self {
         Self::placed(Placement::default(), change)
     }
 
     /// The same with nodes that live elsewhere than on the host.
     pub(crate) fn placed(
         placement: Placement,
-        change: impl FnOnce(&mut TestbedOptions, &std::path::Path),
+        change: impl FnOnce(&mut TestbedOptions, &Path),
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut context = RunContext::new(dir.path().join("run"), Instant::now())
@@ -59,7 +62,7 @@ impl Rig {
         context.stop_timeout = Duration::from_secs(1);
         let mut options = TestbedOptions::new(fixture(), vec!["node".to_owned()]);
         change(&mut options, dir.path());
-        let driver = Arc::new(TestbedDriver::with_options(options, context));
+        let driver = Arc::new(testbed::driver(options, context));
         let cluster = Cluster::new(driver.clone(), ClusterOptions::default());
         let events = cluster.events();
         Self { dir, driver, cluster, events }
@@ -138,6 +141,23 @@ impl Rig {
         };
         tokio::time::timeout(LONG, search).await.expect("the event comes")
     }
+}
+
+/// A process that has formed a cluster in `dir` and injected these faults, and its nodes. The one that ends it is to reap it.
+pub(crate) fn parent(dir: &Path, faults: &str) -> (Child, Vec<ProcessIdentity>) {
+    let mut parent = Command::new(fixture())
+        .args(["parent".as_ref(), dir.as_os_str(), faults.as_ref()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let nodes = lines
+        .map(|line| line.unwrap())
+        .take_while(|line| line != "done")
+        .map(|line| serde_json::from_str(&line).unwrap())
+        .collect();
+    (parent, nodes)
 }
 
 /// Polls until a condition holds; panics when it does not within a minute.

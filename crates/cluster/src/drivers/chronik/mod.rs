@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// How long the server may take to print its help.
-const HELP_LIMIT: Duration = Duration::from_secs(5);
+const HELP_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the nodes are told what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
