@@ -81,7 +81,8 @@ impl ForeignDriver {
                 }
             }
             if !answered || Instant::now() >= deadline {
-                let text = format!("no broker is known at {bootstrap}: {}", failures.join("; "));
+                let told = failures.join("; ");
+                let text = format!("no broker is known at {bootstrap}: {told}");
                 return Err(DriverError::Settings(text));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -188,13 +189,26 @@ impl ForeignDriver {
 }
 
 fn explain(error: &ProbeError) -> String {
+    use std::io::ErrorKind::{ConnectionRefused, InvalidInput};
     let hint = match error {
-        ProbeError::Closed { .. } | ProbeError::Malformed { .. } => {
-            " (does it want TLS or SASL? then say so with -X security.protocol=…)"
+        ProbeError::Connect { source, .. } if source.kind() == ConnectionRefused => {
+            "nothing listens there: start the broker, or give -b the address and port of its listener"
         }
-        _ => "",
+        ProbeError::Connect { source, .. } if source.kind() == InvalidInput => {
+            "give -b host:port, such as 127.0.0.1:9092"
+        }
+        ProbeError::Connect { .. } => {
+            "see whether the host's name and port in -b are right and can be reached from here"
+        }
+        ProbeError::Timeout { .. } => {
+            "is it a Kafka listener? one that wants TLS or SASL is told with -X security.protocol=…; a busy one may answer next time"
+        }
+        ProbeError::Closed { .. } | ProbeError::Malformed { .. } => {
+            "does it want TLS or SASL? then say so with -X security.protocol=…; is it a Kafka listener at all?"
+        }
+        _ => return error.to_string(),
     };
-    format!("{error}{hint}")
+    format!("{error} ({hint})")
 }
 
 /// Whether the node's answers before and after show the fault.
