@@ -257,6 +257,9 @@ impl Client {
     /// Assigns exactly these partitions. Partitions that stay go on where they are; new ones start at the offset that
     /// `start` gives, or at the beginning of the log where it gives none.
     ///
+    /// A beginning that librdkafka has to ask for may be answered late, after a retry that no later assignment calls off,
+    /// and then moves whoever reads that partition by then. So a client whose assignment changes is given offsets.
+    ///
     /// # Errors
     /// librdkafka's refusal.
     pub fn assign(
@@ -293,6 +296,14 @@ impl Client {
         }
         let all: Vec<i32> = self.positions.keys().copied().collect();
         self.assign(&all, start)
+    }
+
+    /// The partitions that librdkafka was given, each with the offset that it was told to begin at.
+    #[cfg(test)]
+    pub(crate) fn assigned_offsets(&self) -> Vec<(i32, Option<i64>)> {
+        let list = self.consumer.assignment().unwrap();
+        let offset = |offset| if let Offset::Offset(at) = offset { Some(at) } else { None };
+        list.elements().iter().map(|e| (e.partition(), offset(e.offset()))).collect()
     }
 
     /// The topic that is read.

@@ -184,6 +184,15 @@ impl Session {
         Ok(())
     }
 
+    /// The same from the first record on, for logs that lose nothing at their beginning: offset 0 is where they begin, and
+    /// nobody has to be asked for it (see [`Client::assign`]).
+    ///
+    /// # Errors
+    /// When an event cannot be recorded.
+    pub fn assign_whole(&mut self, partitions: &[i32]) -> Result<(), SessionError> {
+        self.assign_at(&partitions.iter().map(|p| (*p, Some(0))).collect(), true)
+    }
+
     /// Sends one value, as an operation. Gives the offset if the send is ok and has one; a send of unknown outcome
     /// retires the process.
     ///

@@ -112,7 +112,7 @@ mod tests {
         let value = Payload::Mops(vec![Mop::Send {
             key: "t-0".into(),
             value: i64::from(process).into(),
-            offset: Some(0),
+            offset: Some(Some(0)),
         }]);
         let draft = Draft::new(Process::Client(process), Kind::Ok, F::Send, value);
         shared.recorder.record(draft).unwrap();

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// How long a fault lasts; 2500ms when absent, longer for clusters that fail over slowly.
     #[arg(long, value_parser = duration)]
     fault_duration: Option<Duration>,
-    /// How long clients work. A bare number is seconds.
+    /// How long clients work, from when each of them got its first answer. A bare number is seconds.
     #[arg(long, value_parser = duration, default_value = "30s")]
     time_limit: Duration,
     /// End clients and faults with the first violation that no later event can undo; what was promised until then is read

@@ -15,7 +15,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const DESCRIPTION: Description = Description {
@@ -89,7 +88,7 @@ async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
     let mut session = Session::new(shared.clone(), turn.thread)?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     let partitions = shared.plan.topic.partitions;
-    let (mut due, mut sent, mut assigned) = (Instant::now(), 0, Vec::new());
+    let (mut sent, mut assigned) = (0, Vec::new());
     while turn.is_due(&shared, stream.gap()).await {
         match stream.next_op() {
             Planned::Assign(partitions) => {
@@ -104,9 +103,9 @@ async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
                 }
             }
             Planned::Poll if rng.random_ratio(1, RESTORE_ONE_IN) => {
-                // librdkafka asks for the beginning of a log only for the first assignment of a client.
+                // A consumer of the same client would go on where it is.
                 session.crash().await?;
-                session.assign(&assigned, StartAt::Beginning)?;
+                session.assign_whole(&assigned)?;
             }
             Planned::Poll => {
                 session.poll(wait, shared.plan.client.poll_records_max).await?;
@@ -133,6 +132,23 @@ mod tests {
         let (early, late) = (keys(&mut stream, 0), keys(&mut stream, 240));
         assert!(!early.is_empty() && early.len() <= 7, "{early:?}");
         assert!(early.is_disjoint(&late), "{early:?} {late:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_from_the_beginning_needs_no_answer_that_could_come_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let recorder = crate::recorder::Recorder::create(
+            &path,
+            &perjury_history::Header::default(),
+            std::time::Instant::now(),
+        );
+        let (plan, recorder) = (crate::plan::tests::plan(3), Arc::new(recorder.unwrap()));
+        let shared = Shared::new(plan, "127.0.0.1:1".into(), recorder, Arc::default());
+        let mut session = Session::new(Arc::new(shared), 0).unwrap();
+        session.assign_whole(&[0, 1]).unwrap();
+        assert_eq!(session.client().assigned_offsets(), [(0, Some(0)), (1, Some(0))]);
+        session.close().await;
     }
 
     #[test]

@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const DESCRIPTION: Description = Description {
@@ -202,6 +201,8 @@ impl Processor {
                 let told = offsets.iter().map(|(p, o)| (topic.key(*p), json!(o))).collect();
                 let value = Payload::Json(Value::Object(told));
                 recorder.record(draft(&self.session, Kind::Ok, value))?;
+                // Nothing deletes inputs, so that a group that committed nothing begins at offset 0.
+                let offsets = offsets.iter().map(|(p, o)| (*p, Some(o.unwrap_or(0)))).collect();
                 self.session.assign_at(&offsets, false)?;
                 Ok(true)
             }

@@ -15,8 +15,6 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// One operation of an observer in this many asks for the ends of the log.
 const ENDS_ONE_IN: u32 = 12;

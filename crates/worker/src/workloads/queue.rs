@@ -9,7 +9,6 @@ use crate::session::{Session, SessionError, Shared};
 use crate::turn::Turn;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const DESCRIPTION: Description = Description {
