@@ -160,14 +160,14 @@ test("who has no token is asked for one, and may then do what it allows", async 
       role === null ? locked(route) : json({ items: [campaign("running")], total: 1, offset: 0, limit: 50 })(route),
   });
   await page.goto("/campaigns");
-  await expect(page.getByRole("alert")).toContainText("a token is needed");
+  await expect(page.getByRole("alert")).toContainText("A token is needed");
   await page.getByRole("alert").getByRole("link", { name: "Sign in" }).click();
   await expect(page).toHaveURL("/login?next=%2Fcampaigns");
   await expectAccessibleInBoth(page);
   await page.screenshot({ path: `${SHOTS}/login.png` });
   await page.getByLabel("Token").fill("wrong");
   await page.locator("form").getByRole("button", { name: "Sign in" }).click();
-  await expect(page.getByRole("alert")).toContainText("this token is not known");
+  await expect(page.getByRole("alert")).toContainText("This token is not known");
   await page.getByLabel("Token").fill("right");
   await page.locator("form").getByRole("button", { name: "Sign in" }).click();
   await expect(page).toHaveURL("/campaigns");
@@ -184,7 +184,7 @@ test("a share link shows its run and leads nowhere else", async ({ page }) => {
   });
   await page.goto("/");
   await expect(page.getByRole("note")).toContainText("a link that was shared with you");
-  await expect(page.getByRole("alert")).toContainText("this link shows one run");
+  await expect(page.getByRole("alert")).toContainText("This link shows one run");
   await expect(page.getByRole("navigation", { name: "Pages" })).toHaveCount(0);
 });
 

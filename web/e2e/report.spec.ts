@@ -175,7 +175,7 @@ test("every verdict has a page that says so", async ({ page }) => {
 
 test("a run that is not there says what to do", async ({ page }) => {
   await page.goto("/runs/nobody/20000101T000000.000Z");
-  await expect(page.getByRole("alert")).toContainText("there is no run");
+  await expect(page.getByRole("alert")).toContainText("There is no run");
   await page.getByRole("link", { name: "To the list of runs" }).click();
   await expect(page).toHaveURL("/");
   await page.goto("/no/such/page/at/all");

@@ -41,6 +41,26 @@ function NotFound() {
   );
 }
 
+function BadLink() {
+  useEffect(() => {
+    document.title = "Link expired · Perjury";
+  }, []);
+  return (
+    <Frame>
+      <div class="empty">
+        <h1>This link does not work any more</h1>
+        <p>
+          It has expired, or it is not complete: copy it whole, or ask whoever sent it for a new one. A run’s page makes
+          one under <i>Take it away</i>.
+        </p>
+        <p>
+          <Link href="/login">Sign in with a token</Link>
+        </p>
+      </div>
+    </Frame>
+  );
+}
+
 export function App() {
   const route = routeOf(path.value);
   switch (route.page) {
@@ -62,6 +82,8 @@ export function App() {
       return <GlossaryPage />;
     case "login":
       return <LoginPage />;
+    case "share":
+      return <BadLink />;
     case "none":
       return <NotFound />;
   }

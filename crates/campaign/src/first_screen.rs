@@ -1,7 +1,7 @@
 //! What the first screen of a report page shows of a long history, kept beside it: the timeline and the operations that
 //! the report names. With it the page opens without reading the history.
 
-use crate::windows::windows;
+use crate::windows::keep_windows;
 use perjury_checker::Report;
 use perjury_history::History;
 use perjury_store::RunDir;
@@ -30,7 +30,7 @@ pub fn keep_first_screen(dir: &RunDir, history: &History, report: &Report, bytes
     if let Err(error) = dir.write_first_screen(&first_screen(history, report, meta.len())) {
         tracing::warn!(%error, run = %dir.id(), "the first screen of the report is not kept");
     }
-    if let Err(error) = windows(dir) {
+    if let Err(error) = keep_windows(dir, history) {
         tracing::warn!(%error, run = %dir.id(), "the index of the history is not kept");
     }
 }
@@ -80,6 +80,7 @@ mod tests {
         keep_first_screen(&dir, &history, &report, 0);
         let kept = dir.first_screen().unwrap().unwrap();
         assert_eq!(kept["history_bytes"], text.len());
+        assert!(dir.windows_path().is_file());
         assert_eq!(kept["timeline"]["operations"].as_u64(), Some(report.operations));
         assert!(!kept["operations"].as_array().unwrap().is_empty());
     }

@@ -16,6 +16,7 @@ mod failover;
 mod first_screen;
 mod follow;
 mod forming;
+mod gone;
 mod judge;
 mod matrix;
 mod named;
@@ -37,6 +38,7 @@ pub use executor::{Executor, ProcessExecutor};
 pub use first_screen::{FIRST_SCREEN_SCHEMA, LONG_HISTORY_BYTES, keep_first_screen};
 pub use follow::Follower;
 pub use forming::{form, line};
+pub use gone::trend;
 pub use judge::{JudgeError, judge_file, with_reason};
 pub use matrix::{
     CampaignPlan, Earlier, Keep, Matrix, PLAN_BYTES_MAX, PlanError, RUNS_MAX, Resolved, Seeds,
@@ -54,4 +56,4 @@ pub use shelf::{
     Campaign, CampaignRun, CampaignState, Counts, ExecutorLock, QUEUED_RUNS_MAX, RunState, Shelf,
     ShelfError, UNFINISHED_MAX, Wanted,
 };
-pub use windows::{is_long, windows};
+pub use windows::{windows, windows_so_far};

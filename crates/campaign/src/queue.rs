@@ -165,7 +165,7 @@ impl Queue {
 
     /// The next run to make. Campaigns in `over` are not read again.
     fn next(&self, over: &mut BTreeSet<String>) -> Result<Option<(Campaign, usize)>, ShelfError> {
-        let mut campaigns = self.shelf.list_but(over);
+        let mut campaigns = self.shelf.list_where(|id| !over.contains(id));
         campaigns.reverse();
         for mut campaign in campaigns {
             if self.shelf.is_unsaved(&campaign) {

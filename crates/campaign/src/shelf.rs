@@ -7,9 +7,8 @@ use chrono::{DateTime, Utc};
 use perjury_store::{Judged, RunId, Store, StoreError, write_whole};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// No more campaigns may wait or run at a time.
@@ -265,6 +264,11 @@ impl Shelf {
         &self.store
     }
 
+    /// The folder of the campaigns.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Becomes the executor; none when another process is.
     ///
     /// # Errors
@@ -357,15 +361,15 @@ impl Shelf {
 
     /// All campaigns that can be read, newest first.
     pub fn list(&self) -> Vec<Campaign> {
-        self.list_but(&BTreeSet::new())
+        self.list_where(|_| true)
     }
 
-    /// As [`Shelf::list`], without these.
-    pub(crate) fn list_but(&self, known: &BTreeSet<String>) -> Vec<Campaign> {
+    /// As [`Shelf::list`], of those alone whose identifiers are wanted. Others are not read.
+    pub(crate) fn list_where(&self, wanted: impl Fn(&str) -> bool) -> Vec<Campaign> {
         let Ok(read) = fs::read_dir(&self.root) else { return Vec::new() };
         let ids = read.filter_map(|e| e.ok()?.file_name().into_string().ok());
         let mut campaigns: Vec<Campaign> = ids
-            .filter(|id| is_id(id) && !known.contains(id))
+            .filter(|id| is_id(id) && wanted(id))
             .filter_map(|id| match self.load(&id) {
                 Ok(campaign) => Some(campaign),
                 Err(ShelfError::NoSuchCampaign { .. }) => None,
@@ -465,14 +469,11 @@ fn is_id(text: &str) -> bool {
     RunId::new("campaign", text).is_ok()
 }
 
-fn json(value: &impl Serialize, path: &std::path::Path) -> Result<Vec<u8>, ShelfError> {
+fn json(value: &impl Serialize, path: &Path) -> Result<Vec<u8>, ShelfError> {
     serde_json::to_vec(value).map_err(|source| ShelfError::Json { path: path.into(), source })
 }
 
-fn io(
-    action: &'static str,
-    path: &std::path::Path,
-) -> impl FnOnce(std::io::Error) -> ShelfError + use<> {
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ShelfError + use<> {
     let path = path.to_owned();
     move |source| StoreError::Io { action, path, source }.into()
 }

@@ -9,6 +9,7 @@ mod commands;
 mod duration;
 mod exit;
 mod output;
+mod stores;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::IsTerminal;

@@ -23,7 +23,7 @@ pub struct Difference {
 
 /// A configuration that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot compare {}: {why}", path.display())]
+#[error("cannot compare {}: {why}; give two files or folders, such as two run directories", path.display())]
 pub struct CompareError {
     /// The file or folder.
     pub path: PathBuf,

@@ -22,12 +22,23 @@ pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Respon
         return answer(StatusCode::OK, path, file, &headers);
     }
     let status = if is_page(path) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    drawn(status, &headers)
+}
+
+/// The one page, with this status; its script draws what the path names.
+pub(crate) fn drawn(status: StatusCode, headers: &HeaderMap) -> Response {
     match Pages::get(INDEX) {
-        Some(file) => answer(status, INDEX, file, &headers),
+        Some(file) => answer(status, INDEX, file, headers),
         None => {
             (StatusCode::NOT_FOUND, "the pages are not built: run cargo xtask web").into_response()
         }
     }
+}
+
+/// Whether a person waits for the answer in a browser, and not a program.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// Whether the pages are built into this binary.

@@ -1,9 +1,12 @@
 //! The one error of the API: a status, a code for programs, a sentence for people, and what to do.
+//!
+//! Beside errors there is one answer that is not what was asked for: *not yet* (202), with how far it is.
 
 use crate::histories::LoadError;
+use crate::long::Preparing;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use perjury_campaign::ShelfError;
 use perjury_evidence::EvidenceError;
@@ -12,14 +15,19 @@ use perjury_view::paged::PagedError;
 use serde_json::json;
 use std::any::Any;
 
-/// An answer that is not what was asked for: `{"error": {"code", "message", "hint"}}`.
+/// An answer that is not what was asked for: `{"error": {"code", "message", "hint"}}`, or with status 202
+/// `{"preparing": {"message", "done_bytes", "bytes"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
     hint: String,
+    preparing: Option<Preparing>,
 }
+
+/// In how many seconds it is worth asking again for what is being prepared.
+const ASK_AGAIN_S: &str = "1";
 
 impl ApiError {
     fn new(
@@ -28,7 +36,7 @@ impl ApiError {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> ApiError {
-        ApiError { status, code, message: message.into(), hint: hint.into() }
+        ApiError { status, code, message: message.into(), hint: hint.into(), preparing: None }
     }
 
     /// The thing asked for is not there.
@@ -161,6 +169,14 @@ impl ApiError {
         )
     }
 
+    /// What the answer is read from is being made.
+    fn preparing(preparing: Preparing) -> ApiError {
+        let message = "the index of the history is being made";
+        let hint = "Ask again in a second.";
+        let waits = ApiError::new(StatusCode::ACCEPTED, "preparing", message, hint);
+        ApiError { preparing: Some(preparing), ..waits }
+    }
+
     /// Something broke in here; the log has the details.
     pub(crate) fn internal(message: impl Into<String>) -> ApiError {
         ApiError::new(
@@ -174,6 +190,12 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Some(Preparing { done, bytes }) = self.preparing {
+            let body = json!({"preparing": {
+                "message": self.message, "hint": self.hint, "done_bytes": done, "bytes": bytes,
+            }});
+            return (self.status, [(header::RETRY_AFTER, ASK_AGAIN_S)], Json(body)).into_response();
+        }
         if self.status.is_server_error() {
             tracing::error!(code = self.code, message = %self.message, "request failed");
         }
@@ -264,6 +286,7 @@ impl From<LoadError> for ApiError {
                 why,
                 "Run `perjury check` on the file: it names line and column.",
             ),
+            LoadError::Preparing(preparing) => ApiError::preparing(preparing),
             LoadError::Broken(why) => ApiError::internal(why),
         }
     }

@@ -1,6 +1,6 @@
 //! Histories, kept for the next request: short ones parsed whole, of long ones an index and a few blocks.
 
-use perjury_campaign::{is_long, windows};
+use crate::long::{Long, Preparing};
 use perjury_history::{History, jsonl};
 use perjury_store::{RunDir, RunId};
 use perjury_view::paged::{Paged, PagedError};
@@ -9,14 +9,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
 
 /// How many histories are kept, and of how many bytes together: parsed, one takes about as much memory as on disk.
 const KEPT_MAX: usize = 4;
 const KEPT_BYTES_MAX: u64 = 256 << 20;
-/// How many long histories are kept open. Each holds some megabytes.
-const OPEN_MAX: usize = 8;
 
 /// Larger buffers no longer make reading faster.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -30,25 +28,25 @@ pub(crate) enum LoadError {
     /// It is not a history; the sentence names line and column.
     #[error("{0}")]
     Unreadable(String),
+    /// The index of a long history is being made.
+    #[error("the index of the history is being made")]
+    Preparing(Preparing),
     /// The file system or a thread failed.
     #[error("{0}")]
     Broken(String),
 }
 
 /// What a file was when it was read: a changed file is read again.
-type Stamp = (SystemTime, u64);
+pub(crate) type Stamp = (SystemTime, u64);
 
-type Cell<T> = Arc<OnceCell<Arc<T>>>;
+type Cell = Arc<OnceCell<Arc<History>>>;
 
 #[derive(Debug)]
-struct Slot<T> {
+struct Slot {
     id: RunId,
     stamp: Stamp,
-    cell: Cell<T>,
+    cell: Cell,
 }
-
-/// What was asked for last.
-type Slots<T> = Mutex<VecDeque<Slot<T>>>;
 
 /// Where windows of a history come from.
 #[derive(Debug, Clone)]
@@ -62,8 +60,8 @@ pub(crate) enum Windows {
 /// The histories that were asked for last.
 #[derive(Debug)]
 pub(crate) struct Histories {
-    whole: Slots<History>,
-    paged: Slots<Paged>,
+    whole: Mutex<VecDeque<Slot>>,
+    long: Long,
     /// One history is parsed at a time: two large ones at once would double the peak.
     parsing: Arc<tokio::sync::Mutex<()>>,
     /// From how many bytes on a history is read a block at a time.
@@ -71,38 +69,21 @@ pub(crate) struct Histories {
 }
 
 impl Histories {
-    /// Histories of at least so many bytes are not taken into memory for a window.
-    pub(crate) fn new(long_bytes: u64) -> Histories {
-        Histories {
-            whole: Mutex::default(),
-            paged: Mutex::default(),
-            parsing: Arc::default(),
-            long_bytes,
-        }
+    /// Histories of at least so many bytes are not taken into memory for a window. A request waits so long for the index of
+    /// one, and is then told how far it is.
+    pub(crate) fn new(long_bytes: u64, patience: Duration) -> Histories {
+        let parsing = Arc::default();
+        let long = Long::new(Arc::clone(&parsing), patience);
+        Histories { whole: Mutex::default(), long, parsing, long_bytes }
     }
 
-    /// Where windows of the run's history come from. The index of a long one is made at the first request; others wait for
-    /// it.
+    /// Where windows of the run's history come from. The index of a long one is made at the first request.
     pub(crate) async fn windows(&self, run: &RunDir) -> Result<Windows, LoadError> {
-        let (path, stamp) = self.at(run)?;
-        drop(path);
-        if !is_long(run, self.long_bytes).map_err(|e| LoadError::Broken(e.to_string()))? {
+        let (_, stamp) = self.at(run)?;
+        if stamp.1 < self.long_bytes {
             return self.get(run).await.map(Windows::Whole);
         }
-        let cell = cell(&self.paged, run.id(), stamp, |open| open.len() > OPEN_MAX);
-        let opened = cell.get_or_try_init(|| async {
-            let (run, parsing) = (run.clone(), Arc::clone(&self.parsing));
-            // A request that is given up must not take the index with it that it waited for: the next one finds it made.
-            let opened = tokio::spawn(async move {
-                let turn = parsing.lock_owned().await;
-                let opened = tokio::task::spawn_blocking(move || windows(&run).map(Arc::new)).await;
-                drop(turn);
-                opened
-            });
-            let broken = |e: tokio::task::JoinError| LoadError::Broken(format!("the index: {e}"));
-            Ok(opened.await.map_err(broken)?.map_err(broken)??)
-        });
-        opened.await.cloned().map(Windows::Paged)
+        self.long.windows(run, stamp).await.map(Windows::Paged)
     }
 
     fn at(&self, run: &RunDir) -> Result<(PathBuf, Stamp), LoadError> {
@@ -119,11 +100,7 @@ impl Histories {
     /// parse.
     pub(crate) async fn get(&self, run: &RunDir) -> Result<Arc<History>, LoadError> {
         let (path, stamp) = self.at(run)?;
-        let too_many = |kept: &VecDeque<Slot<History>>| {
-            let bytes: u64 = kept.iter().map(|s| s.stamp.1).sum();
-            kept.len() > KEPT_MAX || bytes > KEPT_BYTES_MAX && kept.len() > 1
-        };
-        let cell = cell(&self.whole, run.id(), stamp, too_many);
+        let cell = self.cell(run.id(), stamp);
         let parsed = cell.get_or_try_init(|| async {
             let _turn = self.parsing.lock().await;
             let id = run.id().to_string();
@@ -132,6 +109,27 @@ impl Histories {
                 .map_err(|e| LoadError::Broken(format!("parsing the history failed: {e}")))?
         });
         parsed.await.cloned()
+    }
+
+    /// The place of a run's history, new when the file changed; the oldest places go while there are too many.
+    fn cell(&self, id: &RunId, stamp: Stamp) -> Cell {
+        // What it guards is a cache: after a panic elsewhere it is still a valid one.
+        let mut slots = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = slots.iter().position(|s| s.id == *id).and_then(|at| slots.remove(at));
+        let slot = match found {
+            Some(slot) if slot.stamp == stamp => slot,
+            _ => Slot { id: id.clone(), stamp, cell: Arc::default() },
+        };
+        let cell = Arc::clone(&slot.cell);
+        slots.push_front(slot);
+        let too_many = |kept: &VecDeque<Slot>| {
+            let bytes: u64 = kept.iter().map(|s| s.stamp.1).sum();
+            kept.len() > KEPT_MAX || bytes > KEPT_BYTES_MAX && kept.len() > 1
+        };
+        while too_many(&slots) {
+            slots.pop_back();
+        }
+        cell
     }
 }
 
@@ -142,28 +140,6 @@ impl From<PagedError> for LoadError {
             other => LoadError::Broken(other.to_string()),
         }
     }
-}
-
-/// The place of a run's history, new when the file changed; the oldest places go while there are too many.
-fn cell<T>(
-    slots: &Slots<T>,
-    id: &RunId,
-    stamp: Stamp,
-    too_many: impl Fn(&VecDeque<Slot<T>>) -> bool,
-) -> Cell<T> {
-    // What it guards is a cache: after a panic elsewhere it is still a valid one.
-    let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = slots.iter().position(|s| s.id == *id).and_then(|at| slots.remove(at));
-    let slot = match found {
-        Some(slot) if slot.stamp == stamp => slot,
-        _ => Slot { id: id.clone(), stamp, cell: Arc::default() },
-    };
-    let cell = Arc::clone(&slot.cell);
-    slots.push_front(slot);
-    while too_many(&slots) {
-        slots.pop_back();
-    }
-    cell
 }
 
 fn stamp(path: &std::path::Path) -> std::io::Result<Stamp> {

@@ -13,6 +13,7 @@ mod error;
 mod etag;
 mod histories;
 mod live;
+mod long;
 mod routes;
 mod security;
 
@@ -56,8 +57,10 @@ const BODY_BYTES_MAX: usize = 600 * 1024;
 const CONCURRENCY_MAX: usize = 64;
 /// How many may watch events at the same time.
 const STREAMS_MAX: usize = 64;
-/// A request that takes longer is given up. Parsing ten million operations takes some tens of seconds.
+/// A request that takes longer is given up. Parsing ten million operations for evidence takes some tens of seconds.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(180);
+/// How long a request waits for the index of a long history before it answers how far that is.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 /// How often every run directory is looked at for files that were changed in place.
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(15);
 
@@ -93,7 +96,7 @@ impl AppState {
         Ok(AppState {
             index: Arc::new(Index::open(Arc::clone(&store))?),
             queue: Arc::new(Queue::new(shelf, executor, Options::default())),
-            histories: Arc::new(Histories::new(LONG_HISTORY_BYTES)),
+            histories: Arc::new(Histories::new(LONG_HISTORY_BYTES, INDEX_PATIENCE)),
             tokens: Arc::new(Tokens::open(store.root())?),
             signer: Signer::open(store.root())?,
             rates: Arc::default(),
@@ -132,10 +135,11 @@ impl AppState {
         self
     }
 
-    /// Histories of at least so many bytes are read a block at a time, and not taken into memory for a window.
+    /// Histories of at least so many bytes are read a block at a time, and not taken into memory for a window. A request that
+    /// would wait longer than `patience` for the index of one is answered with how far it is (202).
     #[must_use]
-    pub fn paged_from(mut self, bytes: u64) -> AppState {
-        self.histories = Arc::new(Histories::new(bytes));
+    pub fn paged_from(mut self, bytes: u64, patience: Duration) -> AppState {
+        self.histories = Arc::new(Histories::new(bytes, patience));
         self
     }
 
@@ -167,9 +171,7 @@ pub enum ServeError {
     #[error(transparent)]
     Tokens(#[from] TokenError),
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {bind}: {source}; choose another port or end the process that holds it"
-    )]
+    #[error("cannot listen on {bind}: {source}; {}", advice(source))]
     Bind {
         /// The address.
         bind: SocketAddr,
@@ -179,6 +181,19 @@ pub enum ServeError {
     /// The listener broke.
     #[error("the server stopped: {0}")]
     Serve(#[source] std::io::Error),
+}
+
+/// What to change when an address cannot be listened on.
+fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    match error.kind() {
+        AddrInUse => "choose another port or end the process that holds it",
+        AddrNotAvailable => {
+            "this machine has no such address: choose 127.0.0.1, or 0.0.0.0 for all that it has"
+        }
+        PermissionDenied => "ports below 1024 are for root: choose another port",
+        _ => "choose another address or port",
+    }
 }
 
 /// A server that listens and does not answer yet.

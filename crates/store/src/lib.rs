@@ -33,8 +33,8 @@ pub use atomic::write as write_whole;
 pub use error::StoreError;
 pub use id::{BadId, RunId};
 pub use index::{
-    Group, Index, IndexError, Interval, Judged, Refreshed, RunPage, RunQuery, Sort, SortKey, Trend,
-    TrendPoint, VerdictCounts, VersionTrend, wilson,
+    GoneRun, Group, Index, IndexError, Interval, Judged, Refreshed, RunPage, RunQuery, Sort,
+    SortKey, Trend, TrendPoint, VerdictCounts, VersionTrend, wilson,
 };
 pub use logs::{LogLine, LogQuery, Stream, read_logs};
 pub use retention::{Policy, Retention, is_dispensable};

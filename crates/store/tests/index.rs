@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use perjury_store::{
-    Index, Policy, Retention, RunDir, RunQuery, RunStatus, RunSummary, Sort, Store, StoreError,
+    GoneRun, Index, Policy, Retention, RunDir, RunQuery, RunStatus, RunSummary, Sort, Store,
+    StoreError,
 };
 use serde_json::json;
 use std::fs;
@@ -176,7 +177,7 @@ fn a_trend_keeps_flakes_apart_and_versions_side_by_side() {
     finished(&store, "other", 5, "invalid", "2");
     store.create_run("a", at(6)).unwrap();
     agree(&store, &index);
-    let trend = index.trend("a").unwrap();
+    let trend = index.trend("a", &[]).unwrap();
     assert_eq!((trend.judged.violations, trend.judged.judged, trend.flakes), (1, 3, 1));
     assert_eq!(trend.points.len(), 5);
     let versions: Vec<_> = trend
@@ -185,7 +186,39 @@ fn a_trend_keeps_flakes_apart_and_versions_side_by_side() {
         .map(|v| (v.version.as_deref(), v.judged.violations, v.judged.judged))
         .collect();
     assert_eq!(versions, [(None, 0, 0), (Some("testbed 1"), 0, 2), (Some("testbed 2"), 1, 1)]);
-    assert_eq!(index.trend("nobody").unwrap().judged.interval, [0.0, 1.0]);
+    assert_eq!(index.trend("nobody", &[]).unwrap().judged.interval, [0.0, 1.0]);
+}
+
+#[test]
+fn runs_that_are_gone_still_count_in_a_trend_and_none_counts_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, index) = opened(&dir);
+    let there = finished(&store, "a", 5, "invalid", "2");
+    agree(&store, &index);
+    let gone = |id: String, second: i64, verdict: Option<&str>, version: Option<&str>| GoneRun {
+        id,
+        started_ms: at(second).timestamp_millis(),
+        verdict: verdict.map(str::to_owned),
+        cluster: version.map(str::to_owned),
+    };
+    let records = [
+        gone("a/first".into(), 1, Some("valid"), Some("testbed 1")),
+        gone("a/later".into(), 9, Some("valid"), None),
+        gone("a/cut".into(), 3, None, None),
+        gone("b/other".into(), 2, Some("valid"), None),
+        // What the directory says outweighs a record of the same run.
+        gone(there.id().to_string(), 5, Some("valid"), Some("testbed 2")),
+    ];
+    let trend = index.trend("a", &records).unwrap();
+    assert_eq!((trend.judged.violations, trend.judged.judged, trend.flakes), (1, 3, 1));
+    let points: Vec<_> = trend.points.iter().map(|p| (p.verdict.as_str(), p.is_gone)).collect();
+    assert_eq!(points, [("valid", true), ("none", true), ("invalid", false), ("valid", true)]);
+    let versions: Vec<_> = trend
+        .by_version
+        .iter()
+        .map(|v| (v.version.as_deref(), v.judged.violations, v.judged.judged))
+        .collect();
+    assert_eq!(versions, [(None, 0, 1), (Some("testbed 1"), 0, 1), (Some("testbed 2"), 1, 1)]);
 }
 
 #[test]

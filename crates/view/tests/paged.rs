@@ -6,7 +6,7 @@ use perjury_sim::{Defect, Options};
 use perjury_view::filter::{Ended, Filter, Who, search};
 use perjury_view::log::log;
 use perjury_view::operation::{Op, OperationView};
-use perjury_view::paged::{Paged, PagedError, Settings, build};
+use perjury_view::paged::{Paged, PagedError, Settings, build, build_from};
 use perjury_view::timeline::timeline;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -49,6 +49,30 @@ fn simulated(operations: u64, seed: u64) -> Vec<u8> {
 fn drawn(state: &mut u64, below: i64) -> i64 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     i64::try_from(*state >> 33).unwrap() % below.max(1)
+}
+
+/// Making it a second time from the file is what a run that was just checked is spared.
+#[test]
+fn an_index_from_memory_is_that_from_the_file_to_the_byte() {
+    let simulated = simulated(3000, SEED + 1);
+    let torn = [&simulated[..], b"{\"index\":999999,\"ti"].concat();
+    let unended = simulated[..simulated.len() - 1].to_vec();
+    let blank = String::from_utf8(simulated.clone()).unwrap().replace('\n', "\n \n").into_bytes();
+    for (what, text) in
+        [("whole", &simulated), ("torn", &torn), ("unended", &unended), ("blank", &blank)]
+    {
+        let history = whole(text);
+        for block_bytes in [700, 40_000, 1 << 20] {
+            let mut index = Cursor::new(Vec::new());
+            build_from(&history, &**text, "h", &mut index, &Settings { block_bytes }).unwrap();
+            let same = index.into_inner() == index_of(text, block_bytes).unwrap();
+            assert!(same, "{what}, blocks of {block_bytes}");
+        }
+    }
+    let shorter = &simulated[..simulated.len() / 2];
+    let mut index = Cursor::new(Vec::new());
+    let wrong = build_from(&whole(&simulated), shorter, "h", &mut index, &Settings::default());
+    assert!(matches!(wrong, Err(PagedError::Damaged(_))), "{wrong:?}");
 }
 
 #[test]

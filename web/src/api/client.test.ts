@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { ApiError, api, fileUrl, listRuns, parseJson, runPath } from "./client";
+import { ApiError, api, fileUrl, listRuns, parseJson, preparing, runPath } from "./client";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -28,6 +28,36 @@ describe("asking the API", () => {
     await expect(api.detail("a/b")).rejects.toMatchObject({ code: "not-json", status: 502 });
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("refused")));
     await expect(api.detail("a/b")).rejects.toMatchObject({ code: "offline" });
+  });
+});
+
+describe("an answer that is not there yet", () => {
+  it("is asked for again, and the page is told how far it is", async () => {
+    vi.useFakeTimers();
+    const waits = '{"preparing":{"message":"being made","done_bytes":3,"bytes":9}}';
+    const fetch = vi.fn(async () => new Response(waits, { status: 202 }));
+    vi.stubGlobal("fetch", fetch);
+    const asked = api.timeline("a/b", {});
+    await vi.advanceTimersByTimeAsync(0);
+    expect(preparing.value).toMatchObject({ done_bytes: 3, bytes: 9 });
+    fetch.mockImplementation(async () => new Response('{"points":[]}', { status: 200 }));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await asked).toEqual({ points: [] });
+    expect([preparing.value, fetch.mock.calls.length]).toEqual([null, 2]);
+    vi.useRealTimers();
+  });
+  it("is no longer asked for when nobody wants it", async () => {
+    const fetch = vi.fn(async (_path: string, how: { signal: AbortSignal | null }) => {
+      if (how.signal?.aborted) throw new DOMException("gone", "AbortError");
+      return new Response('{"preparing":{"message":"x","done_bytes":0,"bytes":9}}', { status: 202 });
+    });
+    vi.stubGlobal("fetch", fetch);
+    const abort = new AbortController();
+    const asked = api.timeline("a/b", {}, abort.signal).catch((e: unknown) => e);
+    await vi.waitFor(() => expect(preparing.value).not.toBeNull());
+    abort.abort();
+    expect(await asked).toBeInstanceOf(DOMException);
+    expect(preparing.value).toBeNull();
   });
 });
 

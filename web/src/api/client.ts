@@ -1,3 +1,4 @@
+import { signal } from "@preact/signals";
 import type {
   Calibration,
   CalibrationLine,
@@ -93,8 +94,50 @@ function refusal(status: number, body: unknown): ApiError {
   return new ApiError(status, code, message, hint);
 }
 
+/** How far something is that the server makes before it can answer. */
+export interface Preparing {
+  message: string;
+  done_bytes: number;
+  bytes: number;
+}
+
+/** What the server makes before it answers; null while nothing is waited for. */
+export const preparing = signal<Preparing | null>(null);
+
+/** How long to wait before the same is asked again, ms, and how often: for half a day, then something is wrong. */
+const ASK_AGAIN = 1000;
+const ASKS_MAX = 43_200;
+
+/** Resolves after a while, or at once when it is no longer wanted. */
+const pause = (ms: number, signal: AbortSignal | undefined) =>
+  new Promise<void>((done) => {
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      done();
+    });
+  });
+
+/** As `send`, and while the answer is *not yet*, again. */
+async function answered(path: string, how: Ask): Promise<Response> {
+  let response = await send(path, how);
+  let waited = false;
+  try {
+    for (let asks = 0; response.status === 202 && asks < ASKS_MAX; asks++) {
+      const told = (parseJson(await response.text()) as { preparing?: Preparing }).preparing;
+      preparing.value = told ?? null;
+      waited = true;
+      await pause(ASK_AGAIN, how.signal);
+      response = await send(path, how);
+    }
+    return response;
+  } finally {
+    if (waited) preparing.value = null;
+  }
+}
+
 async function ask<T>(path: string, how: Ask = {}): Promise<T> {
-  const response = await send(path, how);
+  const response = await answered(path, how);
   const text = await response.text();
   if (response.ok && text === "") return undefined as T;
   let body: unknown;

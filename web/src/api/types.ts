@@ -214,7 +214,8 @@ export interface Estimate {
 
 export interface Trend extends Estimate {
   name: string;
-  points: { id: string; started?: string | null; started_ms?: number; verdict: string | null }[];
+  /** `gone`: deleted, and counted all the same from the record that is left. */
+  points: { id: string; started?: string | null; started_ms?: number; verdict: string | null; gone?: boolean }[];
   /** Runs without a verdict that says anything: unknown, interrupted. */
   flakes: number;
   by_version: ({ version: string | null } & Estimate)[];

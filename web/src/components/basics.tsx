@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { alone, type ApiError } from "../api/client";
 import type { Judgement, RunStatus } from "../api/types";
 import { copyText } from "../lib/clipboard";
-import { ago, integer, stamp } from "../lib/format";
+import { ago, integer, sentence, stamp } from "../lib/format";
 import { go, now, open, place } from "../lib/state";
 
 const SHAPES: Record<string, { d: string; label: string }> = {
@@ -182,7 +182,7 @@ export function Problem({ error, retry }: { error: ApiError; retry?: () => void 
     <div class="problem" role="alert">
       <p>
         <strong>
-          <Prose text={error.message} />
+          <Prose text={sentence(error.message)} />
         </strong>
       </p>
       {error.hint !== "" && (

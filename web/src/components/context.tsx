@@ -3,13 +3,11 @@
 import { useState } from "preact/hooks";
 import type { Json, JsonObject } from "../api/types";
 import { clock, nanos } from "../lib/format";
-import { object } from "../lib/json";
+import { object, plain } from "../lib/json";
 import { place } from "../lib/state";
 import { JudgementBadge, Section } from "./basics";
 import { NodeLines } from "./logs";
 import { useRun } from "./run-context";
-
-const plain = (v: Json): string => (typeof v === "string" ? v : JSON.stringify(v));
 
 function Pairs({ title, of }: { title: string; of: JsonObject }) {
   const pairs = Object.entries(of).filter(([, v]) => v !== null);

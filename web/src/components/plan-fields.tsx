@@ -43,6 +43,12 @@ export function Fields({ schema, insert }: { schema: JsonObject; insert: (line: 
   );
 }
 
+/** What holds when the key is left out. A table's keys have their own. */
+function fallback({ fallback: value }: Field): string {
+  const none = value === undefined || value === null || (typeof value === "object" && !Array.isArray(value));
+  return none ? "" : JSON.stringify(value);
+}
+
 function Row({ field: f, insert }: { field: Field; insert: (line: string) => void }) {
   return (
     <tr>
@@ -53,7 +59,7 @@ function Row({ field: f, insert }: { field: Field; insert: (line: string) => voi
         {f.required && <span class="quiet"> required</span>}
       </th>
       <td>{f.kind}</td>
-      <td class="mono">{f.fallback === undefined || f.fallback === null ? "" : JSON.stringify(f.fallback)}</td>
+      <td class="mono">{fallback(f)}</td>
       <td>
         <Prose text={f.text} />
       </td>

@@ -49,7 +49,7 @@ function Rules({ data, again }: { data: Retention; again: () => void }) {
           ? `The service keeps ${kept(data.rules, " of each name")}. `
           : "Nothing is deleted. `perjury serve --keep-days 30` or `--keep-newest 50` changes that, and so does [keep] in a plan. "}
         A run that broke a promise, that is pinned, under way or not judged, always stays; so do the runs of a campaign
-        that is not over. A trend counts only the runs that are there.
+        that is not over. A run that was deleted by these rules still counts in its trend.
       </p>
       {plans.length > 0 && (
         <ul>

@@ -18,6 +18,7 @@ import { palette } from "../lib/charts/palette";
 import { clock, integer, millis, plural, wall } from "../lib/format";
 import { colours, open, place } from "../lib/state";
 import { useFetch } from "../lib/use-fetch";
+import { useWidth } from "../lib/use-width";
 import { Outcome } from "./basics";
 import { useRun } from "./run-context";
 
@@ -169,20 +170,12 @@ function Legend({ timeline, hidden, setHidden, violations }: LegendProps) {
 }
 
 function Charts({ timeline, hidden, pointed }: { timeline: Timeline; hidden: Set<string>; pointed: Pointed }) {
-  const box = useRef<HTMLDivElement>(null);
+  const [box, width] = useWidth<HTMLDivElement>();
   const latency = useRef<HTMLDivElement>(null);
   const rate = useRef<HTMLDivElement>(null);
   const unread = useRef<HTMLDivElement>(null);
   const unseen = useRun().report?.unseenSeries ?? NO_SERIES;
-  const [width, setWidth] = useState(0);
   const [hover, setHover] = useState<Hover | null>(null);
-  useEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const observer = new ResizeObserver(() => setWidth(Math.floor(element.clientWidth)));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
   const marks = JSON.stringify(pointed);
   useEffect(() => {
     if (width < 50 || !latency.current || !rate.current || !unread.current) return;

@@ -43,7 +43,7 @@ export function TakeAway() {
       {!alone && <Files id={id} files={detail.files} />}
       {alone && <Seal />}
       {!alone && <Command what="Check it again" line={`perjury check ${report ? "" : "--save "}${detail.path}`} />}
-      <Command what="Start the same plan again" line={`perjury replay ${alone ? "BUNDLE.zip" : id}`} />
+      <Command what="Start the same plan again" line={`perjury replay ${alone ? "BUNDLE.zip" : detail.path}`} />
       {again !== null && <Command what="Or, with the options spelt out" line={again} />}
     </Section>
   );

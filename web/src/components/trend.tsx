@@ -40,6 +40,23 @@ export function Interval({ of, width = 160 }: { of: Estimate; width?: number }) 
   );
 }
 
+function Mark({ point: p }: { point: Trend["points"][number] }) {
+  const told = `${p.id}: ${p.verdict ?? "no verdict"}${p.gone === true ? ", deleted" : ""}`;
+  const look = { class: `mark verdict-${p.verdict ?? "none"}${p.gone === true ? " gone" : ""}`, title: told };
+  const shape = <Shape kind={p.verdict ?? "none"} size={13} />;
+  if (p.gone === true)
+    return (
+      <span {...look} role="img" aria-label={told}>
+        {shape}
+      </span>
+    );
+  return (
+    <Link href={`/runs/${runPath(p.id)}`} {...look} aria-label={told}>
+      {shape}
+    </Link>
+  );
+}
+
 /** The last runs as marks, oldest first: verdicts differ by shape and height, not by colour alone. */
 export function Marks({ trend, max = 40 }: { trend: Trend; max?: number }) {
   const last = trend.points.slice(-max);
@@ -51,14 +68,7 @@ export function Marks({ trend, max = 40 }: { trend: Trend; max?: number }) {
     >
       {last.map((p) => (
         <span role="listitem" key={p.id}>
-          <Link
-            href={`/runs/${runPath(p.id)}`}
-            class={`mark verdict-${p.verdict ?? "none"}`}
-            title={`${p.id}: ${p.verdict ?? "no verdict"}`}
-            aria-label={`${p.id}: ${p.verdict ?? "no verdict"}`}
-          >
-            <Shape kind={p.verdict ?? "none"} size={13} />
-          </Link>
+          <Mark point={p} />
         </span>
       ))}
     </span>
@@ -89,6 +99,7 @@ export function TrendPanel({ name }: { name: string }) {
   if (error) return <Problem error={error} />;
   if (!data) return null;
   const latest = data.points.at(-1);
+  const gone = data.points.filter((p) => p.gone === true).length;
   return (
     <section class="trend-panel" aria-label={`Trend of ${name}`}>
       <h2>{name}</h2>
@@ -100,6 +111,8 @@ export function TrendPanel({ name }: { name: string }) {
             counted apart.{" "}
           </>
         )}
+        {gone > 0 &&
+          `${plural(gone, "run")} ${gone === 1 ? "was" : "were"} deleted and still ${gone === 1 ? "counts" : "count"}. `}
         {latest && (
           <>
             Latest <When at={startedAt(latest)} />.

@@ -1,10 +1,16 @@
 // The first screen: what was found, how sure that is, and what was covered.
 
 import type { RunSummary } from "../api/types";
-import { integer, plural } from "../lib/format";
-import { headlineParts, type Report } from "../lib/report";
+import { api } from "../api/client";
+import { clock, integer, plural, wall } from "../lib/format";
+import { firstMoment } from "../lib/operation";
+import { currentCase, headlineParts, type Report } from "../lib/report";
+import { useFetch } from "../lib/use-fetch";
 import { Prose, Shape, When } from "./basics";
 import { useRun } from "./run-context";
+
+/** As many of a case's operations as the picture of it asks for. */
+const OPS_MAX = 12;
 
 const WORDS: Record<string, string> = {
   valid: "Valid",
@@ -29,6 +35,7 @@ export function VerdictLine() {
         <span class="hero-lead">{lead ?? <Prose text={missing(summary)} />}</span>
       </h1>
       {clauses.length > 0 && <p class="hero-clauses">{clauses.join(" · ")}</p>}
+      {report?.verdict === "invalid" && <FirstSeen report={report} />}
       <p class="hero-meta">
         <When at={summary.started} both />
         {summary.cluster !== null && <> · {summary.cluster}</>}
@@ -48,6 +55,21 @@ export function VerdictLine() {
       )}
       {report && <Sure report={report} />}
     </header>
+  );
+}
+
+/** When the first case begins, on the clock of the history and on that of logs. */
+function FirstSeen({ report }: { report: Report }) {
+  const { id, started } = useRun();
+  const ops = currentCase(report, null)?.example.ops.slice(0, OPS_MAX).join() ?? "";
+  const { data } = useFetch(ops === "" ? null : `${id} ${ops}`, (s) => api.operations(id, { index: ops }, s));
+  const at = firstMoment(data?.operations ?? []);
+  if (at === null) return null;
+  const day = wall(started, at);
+  return (
+    <p class="hero-meta" data-testid="first-seen">
+      First case: {clock(at)} after the start{day !== null && <> · {day.replace("Z", " UTC")}</>}
+    </p>
   );
 }
 

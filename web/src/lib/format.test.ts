@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, clock, integer, millis, percent, plural, stamp, wall, difference } from "./format";
+import { ago, bytes, clock, integer, millis, percent, plural, sentence, stamp, wall, difference } from "./format";
 
 describe("durations", () => {
   it("carry the unit that reads best", () => {
@@ -23,6 +23,10 @@ describe("moments of the run", () => {
     expect(wall("2026-11-23T12:04:31.207Z", 1_500_000_000)).toBe("2026-11-23 12:04:32.707Z");
     expect(wall("not a time", 1)).toBeNull();
     expect(wall(null, 1)).toBeNull();
+  });
+  it("begins a sentence and leaves names alone", () => {
+    expect(sentence("there is no run a/b")).toBe("There is no run a/b");
+    for (const name of ["history.jsonl, line 3", '"x" is not a run', "acks=all"]) expect(sentence(name)).toBe(name);
   });
 });
 

@@ -65,6 +65,9 @@ export function stamp(iso: string | null): string {
   return Number.isNaN(at) ? iso : `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
+/** A message as a sentence begins; a first word that is a name stays as it is. */
+export const sentence = (text: string): string => text.replace(/^[a-z](?=[a-z]* )/, (c) => c.toUpperCase());
+
 export function bytes(n: number): string {
   if (n < 1000) return `${n} B`;
   const units = ["kB", "MB", "GB"];

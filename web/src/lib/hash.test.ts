@@ -44,4 +44,8 @@ describe("the path of a run", () => {
     for (const other of ["/", "/runs", "/runs/a", "/runs/a/b/c", "/runs/%/x", "/assets/a/b"])
       expect(runOf(other)).toBeNull();
   });
+  it("never leads to another route of the API", () => {
+    for (const other of ["/runs/..%2f../x", "/runs/%2e%2e/x", "/runs/a/..%5cx", "/runs/a/%2e", "/runs/a/b%2fc"])
+      expect(runOf(other)).toBeNull();
+  });
 });

@@ -41,8 +41,15 @@ export function writePlace(place: Place): string {
 /** The run that a path names: `/runs/{name}/{time}`. */
 export function runOf(pathname: string): string | null {
   const cut = /^\/runs\/([^/]+)\/([^/]+)\/?$/.exec(pathname);
+  const [name, time] = [partOf(cut?.[1]), partOf(cut?.[2])];
+  return name === null || time === null ? null : `${name}/${time}`;
+}
+
+/** A part of a path, decoded; null when it would lead elsewhere once it stands in another path. */
+export function partOf(text: string | undefined): string | null {
   try {
-    return cut ? `${decodeURIComponent(cut[1] ?? "")}/${decodeURIComponent(cut[2] ?? "")}` : null;
+    const part = decodeURIComponent(text ?? "");
+    return part === "" || part.startsWith(".") || /[/\\]/.test(part) ? null : part;
   } catch {
     return null;
   }

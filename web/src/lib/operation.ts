@@ -17,6 +17,12 @@ export interface Sent {
 export const first = (op: Operation): HistoryEvent => (op.invoke ?? op.complete) as HistoryEvent;
 export const last = (op: Operation): HistoryEvent => (op.complete ?? op.invoke) as HistoryEvent;
 
+/** When the first of them began, ns; null when none says. */
+export function firstMoment(ops: Operation[]): number | null {
+  const times = ops.map((op) => first(op).time).filter((t) => t !== undefined);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
 /** How it ended: `open` when no completion was recorded. */
 export const ended = (op: Operation): string => op.complete?.type ?? "open";
 

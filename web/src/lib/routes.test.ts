@@ -12,10 +12,12 @@ describe("pages by their path", () => {
     expect(routeOf("/calibration")).toEqual({ page: "calibration" });
     expect(routeOf("/glossary")).toEqual({ page: "glossary" });
     expect(routeOf("/login")).toEqual({ page: "login" });
+    expect(routeOf("/share/a~b~1~0")).toEqual({ page: "share" });
   });
   it("knows no others", () => {
     expect(routeOf("/campaigns/7/8")).toEqual({ page: "none" });
     expect(routeOf("/campaigns/%E0%A4%A")).toEqual({ page: "none" });
+    expect(routeOf("/campaigns/..%2f..%2fetc")).toEqual({ page: "none" });
     expect(routeOf("/runs/a")).toEqual({ page: "none" });
   });
 });

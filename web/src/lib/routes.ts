@@ -1,6 +1,6 @@
 // Which page a path names.
 
-import { runOf } from "./hash";
+import { partOf, runOf } from "./hash";
 
 export type Route =
   | { page: "list" }
@@ -12,6 +12,7 @@ export type Route =
   | { page: "calibration" }
   | { page: "glossary" }
   | { page: "login" }
+  | { page: "share" }
   | { page: "none" };
 
 export function routeOf(pathname: string): Route {
@@ -23,10 +24,8 @@ export function routeOf(pathname: string): Route {
   for (const page of ["compare", "campaigns", "calibration", "glossary", "login"] as const) {
     if (path === `/${page}`) return { page };
   }
-  const campaign = /^\/campaigns\/([^/]+)$/.exec(path)?.[1];
-  try {
-    return campaign === undefined ? { page: "none" } : { page: "campaign", id: decodeURIComponent(campaign) };
-  } catch {
-    return { page: "none" };
-  }
+  // A share link that is good never gets here: it leads to its run.
+  if (path.startsWith("/share/")) return { page: "share" };
+  const campaign = partOf(/^\/campaigns\/([^/]+)$/.exec(path)?.[1]);
+  return campaign === null ? { page: "none" } : { page: "campaign", id: campaign };
 }

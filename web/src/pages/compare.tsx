@@ -8,6 +8,7 @@ import { Frame } from "../components/frame";
 import { difference, integer, millis } from "../lib/format";
 import { headlineParts } from "../lib/report";
 import { asked, go } from "../lib/state";
+import { plain } from "../lib/json";
 import { useFetch } from "../lib/use-fetch";
 
 export function ComparePage() {
@@ -100,7 +101,7 @@ function Head({ side, run }: { side: string; run: RunSummary }) {
   );
 }
 
-const plain = (v: Json): string => (v === null ? "not set" : typeof v === "string" ? v : JSON.stringify(v));
+const told = (v: Json): string => (v === null ? "not set" : plain(v));
 
 function Heads({ first }: { first: string }) {
   return (
@@ -133,8 +134,8 @@ function Settings({ rows }: { rows: Comparison["settings"] }) {
               <th scope="row" class="mono">
                 {r.path}
               </th>
-              <td class="mono">{plain(r.a)}</td>
-              <td class="mono">{plain(r.b)}</td>
+              <td class="mono">{told(r.a)}</td>
+              <td class="mono">{told(r.b)}</td>
             </tr>
           ))}
         </tbody>

@@ -76,8 +76,7 @@ export function PlanPage() {
         <h1 class="page-title">New campaign</h1>
         <p class="page-lead">
           A plan names clusters, versions, workloads, faults, client settings, seeds and repeats; every combination
-          becomes a run. Begin with one that works, change what you need, and look at the runs on the right before you
-          start.
+          becomes a run. Begin with one that works, change what you need, and look at its runs before you start.
         </p>
         {named.error && <Problem error={named.error} retry={named.reload} />}
         {named.loading && <Loading what="the plans" />}
@@ -184,7 +183,7 @@ function Resolved({ state }: { state: Checked }) {
         {answer.runs.slice(0, RUNS_SHOWN).map((r, i) => (
           <li key={i}>
             <span class="mono">{r.name}</span> {r.summary}
-            {r.seed !== undefined && r.seed !== null && <> · seed {r.seed}</>}
+            {r.seed !== undefined && r.seed !== null && !r.summary.includes(`seed ${r.seed}`) && <> · seed {r.seed}</>}
           </li>
         ))}
       </ol>

@@ -13,6 +13,7 @@ import { Frame } from "../components/frame";
 import { Live } from "../components/live";
 import { LogSection } from "../components/log-view";
 import { Operations } from "../components/op-table";
+import { PreparingNote } from "../components/preparing";
 import { Proof } from "../components/proof";
 import { RunContext, type RunInfo } from "../components/run-context";
 import { Story } from "../components/story";
@@ -101,6 +102,7 @@ export function ReportPage({ id }: { id: string }) {
             <TakeAway />
           </div>
           <Drawer />
+          <PreparingNote />
         </RunContext.Provider>
       )}
     </Frame>

@@ -3,13 +3,13 @@
 use super::run::Stderr;
 use crate::exit::{self, usage};
 use crate::output;
+use crate::stores;
 use anyhow::Result;
 use chrono::Utc;
 use perjury_campaign::Say;
 use perjury_campaign::calibrate::{
     Calibration, CalibrationError, Calibrations, Design, Laboratory, summarise, text,
 };
-use perjury_store::Store;
 use perjury_testbed::Bug;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ enum Form {
 /// Ends with 0; with 1 when the correct cluster was accused, since then the checker is wrong or the cluster is not correct;
 /// and with 2 when runs are still to be made.
 pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
-    let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let store = stores::made(&args.store)?;
     let calibrations = Calibrations::of(&store);
     let calibration = match &args.show {
         Some(id) => calibrations.load(&named(&calibrations, id)?).map_err(told)?,

@@ -1,12 +1,13 @@
 //! `perjury campaign`: many runs from one plan file.
 
 use crate::exit::{self, usage};
+use crate::stores;
 use anyhow::Result;
 use chrono::Utc;
 use clap::Subcommand;
 use perjury_campaign::{
-    Campaign, CampaignPlan, Change, PlanError, ProcessExecutor, Queue, Resolved, Shelf, Until,
-    Wanted, parse_plan, plan_schema,
+    Campaign, CampaignPlan, Change, PlanError, ProcessExecutor, Queue, Resolved, Shelf, ShelfError,
+    Until, Wanted, parse_plan, plan_schema,
 };
 use perjury_checker::{Options, Verdict};
 use perjury_store::{RunId, Store};
@@ -74,15 +75,17 @@ enum Command {
 }
 
 pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
-    let shelf = || -> Result<Shelf> {
-        let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
-        Ok(Shelf::open(Arc::new(store))?)
-    };
+    let open = |store: Result<Store>| -> Result<Shelf> { Ok(Shelf::open(Arc::new(store?))?) };
+    let shelf = || open(stores::there(&args.store));
     match args.command {
         Command::Schema => print(&plan_schema())?,
         Command::Plans { name } => return plans(name.as_deref()),
         Command::List => {
-            for c in shelf()?.list() {
+            let campaigns = shelf()?.list();
+            if campaigns.is_empty() && !quiet {
+                eprintln!("no campaign was handed in yet; `perjury campaign run PLAN` begins one");
+            }
+            for c in campaigns {
                 let n = c.counts();
                 println!(
                     "{}\t{}\t{} of {} made\t{} invalid, {} valid, {} unknown",
@@ -97,14 +100,14 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
             }
         }
         Command::Show { id } => {
-            let campaign = shelf()?.load(&id).map_err(|e| usage(e.to_string()))?;
+            let campaign = shelf()?.load(&id).map_err(unknown)?;
             print(&described(&campaign))?;
         }
         Command::Pause { id } => steer(&shelf()?, &id, Wanted::Pause)?,
         Command::Resume { id } => steer(&shelf()?, &id, Wanted::Run)?,
         Command::Cancel { id } => steer(&shelf()?, &id, Wanted::Cancel)?,
         Command::Run { plan, name, dry_run, detach } => {
-            let shelf = shelf()?;
+            let shelf = open(stores::made(&args.store))?;
             let toml = text(&plan)?;
             let (plan, runs) = resolve(shelf.store(), &toml, name).map_err(told)?;
             if dry_run {
@@ -183,9 +186,17 @@ fn told(errors: Vec<PlanError>) -> anyhow::Error {
     usage(format!("the plan makes no sense:\n  {}", lines.join("\n  ")))
 }
 
+fn unknown(error: ShelfError) -> anyhow::Error {
+    let hint = match error {
+        ShelfError::NoSuchCampaign { .. } => "; `perjury campaign list` names them",
+        _ => "",
+    };
+    usage(format!("{error}{hint}"))
+}
+
 /// Says what is wanted. Where nobody executes campaigns, it takes effect here.
 fn steer(shelf: &Shelf, id: &str, wanted: Wanted) -> Result<()> {
-    let campaign = shelf.want(id, wanted).map_err(|e| usage(e.to_string()))?;
+    let campaign = shelf.want(id, wanted).map_err(unknown)?;
     println!("{}\t{}", campaign.id, campaign.state.as_str());
     Ok(())
 }

@@ -190,10 +190,11 @@ pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<(History, Path
 /// The history file of a directory, or the file itself.
 fn find(path: &Path) -> Result<PathBuf> {
     let meta = std::fs::metadata(path).map_err(|e| {
-        usage(format!(
-            "cannot read {}: {e}; give a history file or a run directory",
-            path.display()
-        ))
+        // The link to the newest run is what README names first.
+        let newest = path.file_name().is_some_and(|name| name == "latest");
+        let hint = if newest { "; `perjury run` makes a run" } else { "" };
+        let shown = path.display();
+        usage(format!("cannot read {shown}: {e}; give a history file or a run directory{hint}"))
     })?;
     if !meta.is_dir() {
         return Ok(path.into());
@@ -202,7 +203,11 @@ fn find(path: &Path) -> Result<PathBuf> {
         formats::candidates().iter().map(|name| path.join(name)).find(|file| file.is_file());
     there
         .with_context(|| {
-            format!("{} holds none of {}", path.display(), formats::candidates().join(", "))
+            format!(
+                "{} holds none of {}; give a run directory, STORE/NAME/TIME, or a history file",
+                path.display(),
+                formats::candidates().join(", ")
+            )
         })
         .map_err(|e| usage(e.to_string()))
 }

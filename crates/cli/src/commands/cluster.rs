@@ -128,7 +128,18 @@ impl ClusterArgs {
         let variable = match self.cluster.as_str() {
             "chronik" => "CHRONIK_SERVER",
             "tansu" => "TANSU_SERVER",
-            _ => return Ok(self.binary.clone()),
+            "testbed" => return Ok(self.binary.clone()),
+            driver if self.binary.is_some() => {
+                let why = match driver {
+                    "kafka" => {
+                        "starts Apache Kafka from its jars; name another release with --cluster-version"
+                    }
+                    "attach" => "starts no nodes",
+                    _ => "starts nodes by the commands of its --layout",
+                };
+                return Err(usage(format!("--binary: --cluster {driver} {why}")));
+            }
+            _ => return Ok(None),
         };
         let named = std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
         let found = self.binary.clone().or(named);

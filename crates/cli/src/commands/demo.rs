@@ -1,6 +1,7 @@
 //! `perjury demo`: the main job on the embedded cluster, once correct and once with a bug, then the pages.
 
 use super::{run, serve};
+use crate::exit::usage;
 use anyhow::{Context, Result, bail};
 use clap::{Args as _, FromArgMatches};
 use perjury_checker::Verdict;
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "store", env = "PERJURY_STORE")]
     store: PathBuf,
     /// Where the server listens.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = serve::address)]
     bind: SocketAddr,
 }
 
@@ -45,6 +46,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> Result<ExitCode> {
             crate::output::tell(text);
         }
     };
+    if !args.no_serve {
+        // Who has to change it learns so before two runs and not after them.
+        std::net::TcpListener::bind(args.bind).map_err(|e| {
+            usage(format!("cannot listen on {}: {e}; choose another port with --bind", args.bind))
+        })?;
+    }
     say("1 of 2: a correct cluster of three nodes; its leaders are killed while clients write");
     let correct = campaign(args, quiet, &["--name", "demo-correct"])?;
     say("\n2 of 2: the same seed on a cluster that acknowledges before it replicates");

@@ -1,11 +1,12 @@
 //! `perjury evidence`: one file that a stranger opens, believes and checks again.
 
 use crate::exit::{self, usage};
+use crate::stores;
 use anyhow::{Context, Result};
 use perjury_evidence::{
     EvidenceError, Redaction, Signing, Source, Wanted, bundle, page_is_built, report_page,
 };
-use perjury_store::{RunId, Store};
+use perjury_store::RunId;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,13 +73,19 @@ fn find(run: &str, store: &Path) -> Result<Source> {
         let root = real.parent().and_then(Path::parent).ok_or_else(not_a_run)?.to_owned();
         (root, RunId::new(&name, &time).map_err(|e| usage(e.to_string()))?)
     } else {
-        let id: RunId = run.parse().map_err(|e| {
-            usage(format!("there is no file or directory {run}, and it names no run: {e}"))
-        })?;
+        let nothing = || {
+            usage(format!(
+                "there is no {run}: give a run directory, NAME/TIME of a run in {}, or a history file; `perjury run` makes a run",
+                store.display()
+            ))
+        };
+        let id: RunId = run.parse().map_err(|_| nothing())?;
+        if !store.join(run).is_dir() {
+            return Err(nothing());
+        }
         (store.to_owned(), id)
     };
-    let store = Store::open(root).map_err(|e| usage(e.to_string()))?;
-    Source::run(&store, &id).map_err(mended)
+    Source::run(&stores::there(&root)?, &id).map_err(mended)
 }
 
 /// What the user can mend ends with code 254, what only we can with 255.

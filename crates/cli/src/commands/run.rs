@@ -6,11 +6,12 @@ use super::faults::FaultArgs;
 use crate::duration::{millis, parse as duration};
 use crate::exit::{self, usage};
 use crate::output::{self, Output};
+use crate::stores;
 use anyhow::Result;
 use perjury_campaign::{CampaignError, NAMED_RUNS, NamedRun, Pace, RunPlan, Say};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
-use perjury_store::{RunId, Store};
+use perjury_store::RunId;
 use perjury_worker::plan::{
     ClientSettings, FaultKind, Target, TopicSettings, WorkerPlan, Workload, transaction_timeout_ms,
 };
@@ -222,7 +223,7 @@ const DECIDED: [&str; 15] = [
 pub(crate) fn execute(args: Args, quiet: bool) -> Result<Verdict> {
     let options = args.judging.options()?;
     let plan = planned(&args)?;
-    let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let store = stores::made(&args.store)?;
     let say = Stderr { quiet };
     super::faults::undo_leftovers(&args.store, &say);
     let this = std::env::current_exe()?;

@@ -1,6 +1,7 @@
 //! `perjury serve`: the runs of a store as pages.
 
 use crate::exit::usage;
+use crate::stores;
 use anyhow::Result;
 use perjury_campaign::ProcessExecutor;
 use perjury_server::Server;
@@ -18,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "store", env = "PERJURY_STORE")]
     pub(super) store: PathBuf,
     /// Where to listen; port 0 chooses a free one. Anything but loopback is visible to others.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     pub(super) bind: SocketAddr,
     /// Delete runs that are older than so many days and broke no promise. A plan's own [keep] goes before.
     #[arg(long, env = "PERJURY_KEEP_DAYS")]
@@ -28,7 +29,15 @@ pub(crate) struct Args {
     pub(super) keep_newest: Option<usize>,
 }
 
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.replacen("localhost:", "127.0.0.1:", 1).parse().map_err(|_| {
+        "give ADDRESS:PORT in numbers: 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 for others, too".to_owned()
+    })
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    stores::made(&args.store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let executor = ProcessExecutor { program: std::env::current_exe()?, store: args.store.clone() };

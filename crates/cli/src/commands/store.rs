@@ -2,10 +2,11 @@
 
 use super::run;
 use crate::exit::usage;
+use crate::stores;
 use anyhow::{Context, Result};
 use chrono::Utc;
 use perjury_campaign::{Shelf, expired, policy};
-use perjury_store::{Index, Policy, Retention, Store};
+use perjury_store::{Index, Policy, Retention};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -57,8 +58,7 @@ pub(crate) struct Replay {
 }
 
 fn open(store: &Path) -> Result<Index> {
-    let store = Store::open(store).map_err(|e| usage(e.to_string()))?;
-    Ok(Index::open(Arc::new(store))?)
+    Ok(Index::open(Arc::new(stores::there(store)?))?)
 }
 
 /// Makes the index anew from the run directories.
@@ -79,7 +79,7 @@ pub(crate) fn prune(args: &Prune) -> Result<ExitCode> {
     let (runs, what) = if args.dry_run {
         (expired(&index, &policy, Utc::now())?, "would go")
     } else {
-        (perjury_campaign::prune(&index, &policy, Utc::now())?, "is gone")
+        (perjury_campaign::prune(&index, &shelf, &policy, Utc::now())?, "is gone")
     };
     for id in runs {
         println!("{id} {what}");

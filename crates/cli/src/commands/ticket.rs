@@ -141,7 +141,9 @@ impl Sender {
                 call.send(Form::new().part(field, part))
             }
         };
-        let mut answer = answer.with_context(|| format!("{} does not answer", request.url))?;
+        let mut answer = answer.with_context(|| {
+            format!("{} does not answer: check --url, and whether the tracker runs", request.url)
+        })?;
         let status = answer.status();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
         let text = text.with_context(|| format!("the answer of {} cannot be read", request.url))?;

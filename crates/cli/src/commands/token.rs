@@ -1,10 +1,10 @@
 //! `perjury token`: who may use the server beyond this machine, and what for.
 
 use crate::exit::usage;
+use crate::stores;
 use anyhow::Result;
 use clap::Subcommand;
 use perjury_server::{Role, TokenError, Tokens};
-use perjury_store::Store;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,7 +39,7 @@ enum Command {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let store = Store::open(&args.store).map_err(|e| usage(e.to_string()))?;
+    let store = stores::made(&args.store)?;
     let tokens = Tokens::open(store.root())?;
     match &args.command {
         Command::Create { name, role } => {

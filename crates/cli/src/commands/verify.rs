@@ -34,7 +34,9 @@ enum Output {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let path = args.file.display();
     let pin = args.key.as_deref().map(public_key).transpose()?;
-    let meta = fs::metadata(&args.file).map_err(|e| usage(format!("cannot read {path}: {e}")))?;
+    let meta = fs::metadata(&args.file).map_err(|e| {
+        usage(format!("cannot read {path}: {e}; give a bundle (.zip) or a one-file report (.html) that perjury evidence made"))
+    })?;
     if !meta.is_file() || meta.len() > BUNDLE_BYTES_MAX {
         return Err(usage(format!(
             "{path} is no file of at most {BUNDLE_BYTES_MAX} bytes, as evidence is"

@@ -81,7 +81,8 @@ impl ForeignDriver {
                 }
             }
             if !answered || Instant::now() >= deadline {
-                let text = format!("no broker is known at {bootstrap}: {}", failures.join("; "));
+                let told = failures.join("; ");
+                let text = format!("no broker is known at {bootstrap}: {told}");
                 return Err(DriverError::Settings(text));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -193,32 +194,48 @@ impl ForeignDriver {
 }
 
 fn explain(error: &ProbeError) -> String {
+    use std::io::ErrorKind::{ConnectionRefused, InvalidInput};
     let hint = match error {
-        ProbeError::Closed { .. } | ProbeError::Malformed { .. } => {
-            " (does it want TLS or SASL? then say so with -X security.protocol=…)"
+        ProbeError::Connect { source, .. } if source.kind() == ConnectionRefused => {
+            "nothing listens there: start the broker, or give -b the address and port of its listener"
         }
-        ProbeError::Client { detail, .. } => of_client(detail),
-        _ => "",
+        ProbeError::Connect { source, .. } if source.kind() == InvalidInput => {
+            "give -b host:port, such as 127.0.0.1:9092"
+        }
+        ProbeError::Connect { .. } => {
+            "see whether the host's name and port in -b are right and can be reached from here"
+        }
+        ProbeError::Timeout { .. } => {
+            "is it a Kafka listener? one that wants TLS or SASL is told with -X security.protocol=…; a busy one may answer next time"
+        }
+        ProbeError::Closed { .. } | ProbeError::Malformed { .. } => {
+            "does it want TLS or SASL? then say so with -X security.protocol=…; is it a Kafka listener at all?"
+        }
+        ProbeError::Client { detail, .. } => match of_client(detail) {
+            Some(hint) => hint,
+            None => return error.to_string(),
+        },
+        _ => return error.to_string(),
     };
-    format!("{error}{hint}")
+    format!("{error} ({hint})")
 }
 
 /// What to do about a complaint of librdkafka's, where its words leave no doubt.
-fn of_client(complaint: &str) -> &'static str {
+fn of_client(complaint: &str) -> Option<&'static str> {
     let hints = [
-        ("certificate verify failed", " (does ssl.ca.location hold the authority that signed it?)"),
+        ("certificate verify failed", "does ssl.ca.location hold the authority that signed it?"),
         ("certificate required", CLIENT_CERTIFICATE),
         ("bad certificate", CLIENT_CERTIFICATE),
-        ("uthentication failed", " (is it sasl.username, sasl.password or sasl.mechanism?)"),
-        ("SASL mechanism", " (see sasl.mechanism)"),
-        ("Disconnected", " (is security.protocol that of this listener?)"),
+        ("uthentication failed", "is it sasl.username, sasl.password or sasl.mechanism?"),
+        ("SASL mechanism", "see sasl.mechanism"),
+        ("Disconnected", "is security.protocol that of this listener?"),
     ];
-    hints.into_iter().find(|(words, _)| complaint.contains(words)).map_or("", |(_, hint)| hint)
+    hints.into_iter().find(|(words, _)| complaint.contains(words)).map(|(_, hint)| hint)
 }
 
 /// The hint where a broker misses a client's certificate.
-const CLIENT_CERTIFICATE: &str = " (it wants a certificate of the client: ssl.certificate.location and ssl.key.location, or \
-                                  ssl.keystore.location)";
+const CLIENT_CERTIFICATE: &str = "it wants a certificate of the client: ssl.certificate.location and ssl.key.location, or \
+                                  ssl.keystore.location";
 
 /// Whether the node's answers before and after show the fault.
 fn judge(fault: FaultKind, address: &str, before: bool, after: bool) -> (bool, String) {

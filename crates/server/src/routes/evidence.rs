@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use perjury_checker::render::{self, Origin};
 use perjury_checker::{Options, check};
 use perjury_evidence::{Redaction, Source, Wanted, bundle, report_page};
+use perjury_store::RunDir;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -41,15 +42,9 @@ pub(crate) async fn evidence(
     InRun(run): InRun,
     Asked(query): Asked<EvidenceQuery>,
 ) -> Result<Response, ApiError> {
-    let (store, wanted) = (Arc::clone(&state.store), query.wanted()?);
-    // One at a time, as with uploads: each takes a history into memory and checks it.
-    let _turn = state.uploads.lock().await;
-    let made = tokio::task::spawn_blocking(move || {
-        let made = bundle(Source::run(&store, run.id())?, &wanted, None)?;
-        Ok::<_, ApiError>((made.bytes, made.file_name))
-    });
-    let (bytes, name) = made.await??;
-    Ok(saved(bytes, "application/zip", &name))
+    let bundled = |source, wanted: &Wanted| Ok(bundle(source, wanted, None)?);
+    let made = in_turn(&state, run, query, bundled).await?;
+    Ok(saved(made.bytes, "application/zip", &made.file_name))
 }
 
 /// The report as one HTML file that needs no server.
@@ -60,13 +55,22 @@ pub(crate) async fn report(
     InRun(run): InRun,
     Asked(query): Asked<EvidenceQuery>,
 ) -> Result<Response, ApiError> {
+    let page = |source, wanted: &Wanted| Ok(report_page(source, wanted, None)?);
+    let (html, name) = in_turn(&state, run, query, page).await?;
+    Ok(saved(html.into_bytes(), "text/html; charset=utf-8", &name))
+}
+
+/// Makes evidence of a run, one at a time, as with uploads: each takes a history into memory and checks it.
+async fn in_turn<T: Send + 'static>(
+    state: &AppState,
+    run: RunDir,
+    query: EvidenceQuery,
+    make: impl FnOnce(Source, &Wanted) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let (store, wanted) = (Arc::clone(&state.store), query.wanted()?);
     let _turn = state.uploads.lock().await;
-    let made = tokio::task::spawn_blocking(move || {
-        Ok::<_, ApiError>(report_page(Source::run(&store, run.id())?, &wanted, None)?)
-    });
-    let (html, name) = made.await??;
-    Ok(saved(html.into_bytes(), "text/html; charset=utf-8", &name))
+    let made = tokio::task::spawn_blocking(move || make(Source::run(&store, run.id())?, &wanted));
+    made.await?
 }
 
 /// Everything is saved and not opened: nothing that a broker wrote becomes a page of this server.

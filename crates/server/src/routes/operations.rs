@@ -62,7 +62,8 @@ pub(crate) struct OperationsAnswer {
 
 /// Operations by index or by search.
 #[utoipa::path(get, path = "/runs/{name}/{time}/operations", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), OperationsQuery),
-    responses((status = 200, description = "operations, total, before, next", body = serde_json::Value)))]
+    responses((status = 200, description = "operations, total, before, next", body = serde_json::Value),
+        (status = 202, description = "the index of a long history is being made: preparing, with done_bytes of bytes; ask again")))]
 pub(crate) async fn operations(
     State(state): State<AppState>,
     InRun(run): InRun,
@@ -222,7 +223,8 @@ pub(crate) struct LogQuery {
 
 /// Who wrote and who read each offset of a key.
 #[utoipa::path(get, path = "/runs/{name}/{time}/log", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), LogQuery),
-    responses((status = 200, description = "who wrote and who read each offset of a key", body = serde_json::Value)))]
+    responses((status = 200, description = "who wrote and who read each offset of a key", body = serde_json::Value),
+        (status = 202, description = "the index of a long history is being made: preparing, with done_bytes of bytes; ask again")))]
 pub(crate) async fn log(
     State(state): State<AppState>,
     InRun(run): InRun,

@@ -103,7 +103,8 @@ pub(crate) async fn round(State(state): State<AppState>) -> Result<Json<Round>, 
 
 fn go_round(state: &AppState) -> Result<Round, ApiError> {
     let now = Utc::now();
-    let gone = prune(&state.index, &policy(state.queue.shelf(), state.keeping.rules), now)?;
+    let shelf = state.queue.shelf();
+    let gone = prune(&state.index, shelf, &policy(shelf, state.keeping.rules), now)?;
     if !gone.is_empty() {
         tracing::info!(runs = gone.len(), "runs went by the rules of retention");
     }

@@ -64,7 +64,8 @@ pub(crate) struct TimelineQuery {
 
 /// Latency points, rates, fault bands and leader changes.
 #[utoipa::path(get, path = "/runs/{name}/{time}/timeline", tag = "runs", params(("name", description = "the run's name"), ("time", description = "the run's time"), TimelineQuery),
-    responses((status = 200, description = "latency points, rates, fault bands, leader changes", body = serde_json::Value)))]
+    responses((status = 200, description = "latency points, rates, fault bands, leader changes", body = serde_json::Value),
+        (status = 202, description = "the index of a long history is being made: preparing, with done_bytes of bytes; ask again")))]
 pub(crate) async fn timeline(
     State(state): State<AppState>,
     InRun(run): InRun,

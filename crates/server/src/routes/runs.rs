@@ -148,6 +148,8 @@ struct Point {
     id: String,
     started: Option<String>,
     verdict: Option<String>,
+    /// Whether the run was deleted; a record of it still counts.
+    gone: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,6 +182,7 @@ impl From<Trend> for TrendAnswer {
             id: p.id,
             started: started(p.started_ms),
             verdict: Some(p.verdict).filter(|v| v != "none"),
+            gone: p.is_gone,
         });
         let version = |v: VersionTrend| Version {
             version: v.version.unwrap_or_else(|| "not stated".into()),
@@ -199,17 +202,17 @@ impl From<Trend> for TrendAnswer {
     }
 }
 
-/// The runs of one name over time: the probability of a violation with its interval at 95 % (Wilson), flakes apart.
+/// The runs of one name over time: the probability of a violation with its interval at 95 % (Wilson), flakes apart. Runs that
+/// were deleted still count where a campaign or the rules of retention left a record of them.
 #[utoipa::path(get, path = "/trends", tag = "runs", params(TrendQuery),
     responses((status = 200, description = "points, violations, judged, interval, flakes, by_version", body = Value)))]
 pub(crate) async fn trend(
     State(state): State<AppState>,
     Asked(query): Asked<TrendQuery>,
 ) -> Result<Json<TrendAnswer>, ApiError> {
-    let index = Arc::clone(&state.index);
     let trend = tokio::task::spawn_blocking(move || {
-        index.refresh()?;
-        index.trend(&query.name)
+        state.index.refresh()?;
+        perjury_campaign::trend(&state.index, state.queue.shelf(), &query.name)
     });
     Ok(Json(trend.await??.into()))
 }

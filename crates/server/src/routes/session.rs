@@ -2,10 +2,11 @@
 
 use crate::AppState;
 use crate::access::{COOKIE, Opened, Role, Who};
+use crate::assets;
 use crate::error::ApiError;
 use crate::routes::params::{At, Body, InRun};
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::Utc;
@@ -114,9 +115,14 @@ pub(crate) async fn share(
 pub(crate) async fn open_share(
     State(state): State<AppState>,
     Extension(who): Extension<Who>,
+    headers: HeaderMap,
     At(signed): At<String>,
 ) -> Result<Response, ApiError> {
     let Some((run, expires)) = state.signer.open_share(&signed) else {
+        // The page says the same, and what to do.
+        if assets::wants_page(&headers) {
+            return Ok(assets::drawn(StatusCode::FORBIDDEN, &headers));
+        }
         return Err(ApiError::bad_share());
     };
     let page = format!("/runs/{run}");

@@ -106,7 +106,14 @@ async fn a_share_link_shows_its_run_to_a_stranger_and_nothing_else() {
     let expired = post(&served, &path, &[("authorization", &token)], json!({"hours": 0})).await;
     assert_eq!(expired.status, StatusCode::BAD_REQUEST);
     let forged = url.replacen("lost", "clean", 1);
-    assert_eq!(served.get(&forged).await.status, StatusCode::FORBIDDEN);
+    let refused = served.get(&forged).await;
+    assert_eq!((refused.status, refused.error()), (StatusCode::FORBIDDEN, "bad-link".into()));
+    // Whoever opens it in a browser is told by a page.
+    let page = Request::get(&forged).header("accept", "text/html,application/xhtml+xml");
+    let page = served.send(page.body(Body::empty()).unwrap()).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert_eq!(page.header("set-cookie"), "");
 }
 
 #[tokio::test]

@@ -225,13 +225,14 @@ async fn files_are_taken_away_whole_or_in_part() {
 
 #[tokio::test]
 async fn a_history_that_changed_is_read_again() {
-    let served = Served::with_runs();
-    assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 5);
-    let path = served.dir.path().join("lost/20261123T120431.207Z/history.jsonl");
-    let mut text = fs::read_to_string(&path).unwrap();
-    text.push_str("{\"index\":14,\"time\":9000000000,\"process\":9,\"type\":\"invoke\",\"f\":\"poll\",\"value\":[[\"poll\"]]}\n");
-    fs::write(&path, text).unwrap();
-    assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 6);
+    for served in [Served::with_runs(), Served::with_runs_paged()] {
+        assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 5);
+        let path = served.dir.path().join("lost/20261123T120431.207Z/history.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text.push_str("{\"index\":14,\"time\":9000000000,\"process\":9,\"type\":\"invoke\",\"f\":\"poll\",\"value\":[[\"poll\"]]}\n");
+        fs::write(&path, text).unwrap();
+        assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 6);
+    }
 }
 
 #[tokio::test]
@@ -287,6 +288,8 @@ async fn retention_says_what_would_go_and_takes_it_only_when_asked() {
     assert_eq!(ask("DELETE", &pin).await.status, StatusCode::NO_CONTENT);
     assert_eq!(ask("POST", "/api/v1/retention").await.json()["runs"], json!([clean]));
     assert_eq!(names(&served.ok("/api/v1/runs").await), ["lost", "broken", "clean"]);
+    let trend = served.ok("/api/v1/trends?name=fine").await;
+    assert_eq!((&trend["judged"], &trend["points"][0]["gone"]), (&json!(1), &json!(true)));
     let after = served.ok("/api/v1/retention").await;
     assert_eq!((&after["total"], &after["last"]["gone"]), (&json!(0), &json!(1)));
     let unruled = Served::with_runs().ok("/api/v1/retention").await;

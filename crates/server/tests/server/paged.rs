@@ -42,15 +42,58 @@ async fn windows_from_disk_are_those_from_memory() {
     assert!(!files.contains("windows.idx"), "{files}");
 }
 
+/// Asks until the index is made; gives the answer and how often it was told to wait.
+async fn waited_for(served: &Served, uri: &str) -> (Value, usize) {
+    for times in 0..2000 {
+        let answer = served.get(uri).await;
+        if answer.status != StatusCode::ACCEPTED {
+            return (answer.json(), times);
+        }
+        let told = &answer.json()["preparing"];
+        let (done, bytes) = (told["done_bytes"].as_u64(), told["bytes"].as_u64());
+        assert!(done <= bytes && bytes > Some(0), "{told}");
+        assert_eq!((answer.header("retry-after"), answer.header("etag")), ("1", ""));
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the index is never made");
+}
+
+/// An index that takes longer than a request may last made the first request fail.
 #[tokio::test]
-async fn a_long_history_that_changed_is_read_again() {
+async fn who_comes_before_the_index_is_made_is_told_how_far_it_is() {
+    let (memory, disk) = (Served::with_runs(), Served::with_runs_paged_impatiently());
+    for window in ["operations?type=ok", "timeline?from=1", "log?key=orders-2"] {
+        let uri = format!("{RUN}/{window}");
+        let (answer, times) = waited_for(&disk, &uri).await;
+        assert_eq!(answer, memory.ok(&uri).await, "{window}");
+        assert_eq!(times > 0, window.starts_with("operations"), "one index serves all");
+    }
+    let flawed = "/api/v1/runs/broken/20261122T000000.000Z/operations";
+    let (answer, _) = waited_for(&disk, flawed).await;
+    assert_eq!(answer["error"]["code"], "unreadable-history", "{answer}");
+}
+
+/// A history that grew beyond the bound was parsed whole with each look at it.
+#[tokio::test]
+async fn a_long_history_that_grows_is_read_from_disk_as_far_as_it_had_come() {
     let served = Served::with_runs_paged();
-    assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 5);
-    let path = served.dir.path().join("lost/20261123T120431.207Z/history.jsonl");
-    let mut text = fs::read_to_string(&path).unwrap();
-    text.push_str("{\"index\":14,\"time\":9000000000,\"process\":9,\"type\":\"invoke\",\"f\":\"poll\",\"value\":[[\"poll\"]]}\n");
-    fs::write(&path, text).unwrap();
-    assert_eq!(served.ok(&format!("{RUN}/operations")).await["total"], 6);
+    let store = Store::open(served.dir.path()).unwrap();
+    let run = store.create_run("growing", chrono::Utc::now()).unwrap();
+    let poll = |i: u64| {
+        format!(
+            "{{\"index\":{i},\"time\":{i},\"process\":{i},\"type\":\"invoke\",\"f\":\"poll\",\"value\":[[\"poll\"]]}}\n"
+        )
+    };
+    let head = "{\"perjury\":\"history\",\"format\":\"1.0\"}\n".to_owned();
+    let uri = format!("/api/v1/runs/{}/operations", run.id());
+    fs::write(run.history_path(), head.clone() + &poll(0) + "{\"index\":1,\"ti").unwrap();
+    assert_eq!(served.ok(&uri).await["total"], 1, "the last line is not whole");
+    assert!(!run.windows_path().exists(), "the run writes its index when it is over");
+    fs::write(run.history_path(), head + &poll(0) + &poll(1)).unwrap();
+    assert_eq!(served.ok(&uri).await["total"], 1, "what was read a moment ago still answers");
+    run.mark_complete(chrono::Utc::now()).unwrap();
+    assert_eq!(served.ok(&uri).await["total"], 2);
+    assert!(run.windows_path().is_file());
 }
 
 /// The answers to what a report page asks first, in a store from which the history itself was taken away: only its length is

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -98,9 +99,14 @@ impl Served {
         self.app.clone().oneshot(request).await.unwrap().status()
     }
 
-    /// Every history is read a block at a time.
+    /// Every history is read a block at a time. A request waits for the index.
     pub(crate) fn with_runs_paged() -> Served {
-        Served::with_state(|state| state.paged_from(0)).and_runs()
+        Served::with_state(|state| state.paged_from(0, Duration::from_secs(60))).and_runs()
+    }
+
+    /// Every history is read a block at a time. No request waits for the index.
+    pub(crate) fn with_runs_paged_impatiently() -> Served {
+        Served::with_state(|state| state.paged_from(0, Duration::ZERO)).and_runs()
     }
 
     pub(crate) fn with_rules(rules: perjury_store::Retention) -> Served {

@@ -12,7 +12,7 @@ mod schema;
 mod trend;
 
 pub use query::{Group, RunPage, RunQuery, Sort, SortKey, VerdictCounts};
-pub use trend::{Interval, Judged, Trend, TrendPoint, VersionTrend, wilson};
+pub use trend::{GoneRun, Interval, Judged, Trend, TrendPoint, VersionTrend, wilson};
 
 use crate::error::StoreError;
 use crate::id::RunId;

@@ -2,8 +2,8 @@
 
 use crate::index::{Index, IndexError};
 use rusqlite::Connection;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The quantile of the normal distribution that leaves 2.5 % above it.
 const Z_95: f64 = 1.959_963_984_540_054;
@@ -56,6 +56,21 @@ pub struct TrendPoint {
     pub started_ms: i64,
     /// `valid`, `invalid`, `unknown`, or `none` without a report.
     pub verdict: String,
+    /// Whether the run's directory is no longer there.
+    pub is_gone: bool,
+}
+
+/// What is known of a run whose directory is no longer there: enough to count it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneRun {
+    /// `<name>/<time>`.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub started_ms: i64,
+    /// `valid`, `invalid` or `unknown`; absent when there was no report.
+    pub verdict: Option<String>,
+    /// Driver and version, where they are known.
+    pub cluster: Option<String>,
 }
 
 /// The runs of one cluster driver and version.
@@ -106,42 +121,82 @@ impl Counts {
 }
 
 impl Index {
-    /// The trend of the runs of one name; without points when there are none.
+    /// The trend of the runs of one name, with those of `gone` that are of this name and not in the index: a rule that deletes
+    /// valid runs and keeps violations must not make violations look more likely. Without points when there are none.
     ///
     /// # Errors
     /// [`IndexError::Sqlite`].
-    pub fn trend(&self, name: &str) -> Result<Trend, IndexError> {
-        trend(&self.locked(), name)
+    pub fn trend(&self, name: &str, gone: &[GoneRun]) -> Result<Trend, IndexError> {
+        let mut lines = lines(&self.locked(), name)?;
+        let there: BTreeSet<String> = lines.iter().map(|l| l.point.id.clone()).collect();
+        let of_name = |id: &str| id.split_once('/').is_some_and(|(n, _)| n == name);
+        let counted = gone.iter().filter(|g| of_name(&g.id) && !there.contains(&g.id));
+        lines.extend(counted.map(Line::from));
+        lines.sort_by(|a, b| {
+            (a.point.started_ms, &a.point.id).cmp(&(b.point.started_ms, &b.point.id))
+        });
+        Ok(trend(name, lines))
     }
 }
 
-fn trend(db: &Connection, name: &str) -> Result<Trend, IndexError> {
-    let mut statement = db.prepare_cached(
-        "SELECT id, started_ms, verdict, status = 'running', cluster FROM runs WHERE name = ?1 ORDER BY started_ms, id",
-    )?;
-    let mut rows = statement.query([name])?;
-    let (mut points, mut all) = (Vec::new(), Counts::default());
-    let mut versions: BTreeMap<Option<String>, Counts> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let verdict: String = row.get(2)?;
-        let running: bool = row.get(3)?;
-        all.add(&verdict, running);
-        versions.entry(row.get(4)?).or_default().add(&verdict, running);
-        points.push(TrendPoint { id: row.get(0)?, started_ms: row.get(1)?, verdict });
+/// A run as a trend counts it.
+struct Line {
+    point: TrendPoint,
+    running: bool,
+    version: Option<String>,
+}
+
+impl From<&GoneRun> for Line {
+    fn from(gone: &GoneRun) -> Line {
+        let point = TrendPoint {
+            id: gone.id.clone(),
+            started_ms: gone.started_ms,
+            verdict: gone.verdict.clone().unwrap_or_else(|| "none".into()),
+            is_gone: true,
+        };
+        Line { point, running: false, version: gone.cluster.clone() }
     }
-    let skipped = points.len().saturating_sub(POINTS_MAX);
-    points.drain(..skipped);
+}
+
+fn lines(db: &Connection, name: &str) -> Result<Vec<Line>, IndexError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, started_ms, verdict, status = 'running', cluster FROM runs WHERE name = ?1",
+    )?;
+    let rows = statement.query_map([name], |row| {
+        let point = TrendPoint {
+            id: row.get(0)?,
+            started_ms: row.get(1)?,
+            verdict: row.get(2)?,
+            is_gone: false,
+        };
+        Ok(Line { point, running: row.get(3)?, version: row.get(4)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn trend(name: &str, lines: Vec<Line>) -> Trend {
+    let mut all = Counts::default();
+    let mut versions: BTreeMap<Option<String>, Counts> = BTreeMap::new();
+    let skipped = lines.len().saturating_sub(POINTS_MAX);
+    let mut points = Vec::new();
+    for (at, Line { point, running, version }) in lines.into_iter().enumerate() {
+        all.add(&point.verdict, running);
+        versions.entry(version).or_default().add(&point.verdict, running);
+        if at >= skipped {
+            points.push(point);
+        }
+    }
     let by_version = versions.into_iter().map(|(version, counts)| VersionTrend {
         version,
         judged: Judged::of(counts.violations, counts.judged),
     });
-    Ok(Trend {
+    Trend {
         name: name.to_owned(),
         points,
         judged: Judged::of(all.violations, all.judged),
         flakes: all.flakes,
         by_version: by_version.collect(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use perjury_history::{
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 /// How many operations wait for their end before they are written; one that ends later is written again in its place.
 const WAITING_MAX: usize = 1 << 17;
@@ -43,8 +44,42 @@ pub fn build(
             // A recorder that was killed leaves half a line.
             Err(_) => break,
         };
-        builder.block(&history, cutter.at, &text, cutter.line)?;
+        builder.block(&history, 0..history.len(), &cutter, &text)?;
         cutter.passed(&text);
+    }
+    builder.finish(cutter.seen, cutter.end())
+}
+
+/// The index that [`build`] makes, from a history that was read from this source already: its lines are counted and not
+/// parsed again.
+///
+/// # Errors
+/// [`PagedError::Damaged`] when the source has other lines than the history has events, and as [`build`].
+pub fn build_from(
+    history: &History,
+    mut source: impl Read,
+    name: &str,
+    out: impl Write + Seek,
+    settings: &Settings,
+) -> Result<(), PagedError> {
+    let mut cutter = Cutter::new(name);
+    let mut builder = Builder::new(out)?;
+    let mut from = 0;
+    while let Some(text) = cutter.next(&mut source, settings.block_bytes)? {
+        let lines =
+            text.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+        let to = history.len().min(from + lines);
+        // What a recorder that was killed left of a line is no event.
+        if from == to && lines > 0 {
+            break;
+        }
+        builder.block(history, from..to, &cutter, &text)?;
+        cutter.passed(&text);
+        from = to;
+    }
+    if from != history.len() {
+        let lines = format!("{from} events of {} stand in the file", history.len());
+        return Err(PagedError::Damaged(lines));
     }
     builder.finish(cutter.seen, cutter.end())
 }
@@ -251,22 +286,24 @@ impl<W: Write + Seek> Builder<W> {
         })
     }
 
-    /// The next block.
+    /// The next block: the lines that the cutter is at, which are these events of the history.
     fn block(
         &mut self,
         history: &History,
-        at: u64,
+        events: Range<usize>,
+        cutter: &Cutter<'_>,
         text: &[u8],
-        line: u64,
     ) -> Result<(), PagedError> {
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let first = u32::try_from(self.rows).map_err(|_| PagedError::TooLong)?;
-        let (bytes, rows) = (small(text.len()), small(history.len()));
-        self.blocks.push(Block { at, bytes, first, rows, line, time: self.latest });
-        for i in 0..history.len() {
-            self.row(history, i, first)?;
+        let (at, line, time) = (cutter.at, cutter.line, self.latest);
+        let (bytes, rows) = (small(text.len()), small(events.len()));
+        self.blocks.push(Block { at, bytes, first, rows, line, time });
+        for (n, i) in events.clone().enumerate() {
+            let row = first.checked_add(small(n)).ok_or(PagedError::TooLong)?;
+            self.row(history, i, row, first)?;
         }
-        self.rows += history.len() as u64;
+        self.rows += events.len() as u64;
         let block = small(self.blocks.len() - 1);
         for about in &mut self.about {
             let told = spans::few(std::mem::take(&mut about.now));
@@ -275,9 +312,8 @@ impl<W: Write + Seek> Builder<W> {
         Ok(())
     }
 
-    fn row(&mut self, history: &History, i: usize, base: u32) -> Result<(), PagedError> {
-        let row =
-            u32::try_from(i).ok().and_then(|i| base.checked_add(i)).ok_or(PagedError::TooLong)?;
+    /// Event `i` of the history is number `row` of the file, in a block that begins with number `base`.
+    fn row(&mut self, history: &History, i: usize, row: u32, base: u32) -> Result<(), PagedError> {
         let (process, kind, time) = (history.process(i), history.kind(i), history.time(i));
         if let Some(t) = time {
             self.latest = self.latest.max(t);

@@ -10,7 +10,7 @@ mod build;
 mod format;
 mod spans;
 
-pub use build::build;
+pub use build::{build, build_from};
 
 use crate::filter::{Touch, looks};
 use crate::log::{LogView, Window};

@@ -2,7 +2,7 @@
 
 import type uPlot from "uplot";
 import type { Point, Timeline } from "../../api/types";
-import { bandLabel, clusters, lanes } from "./layout";
+import { bandLabels, clusters, lanes } from "./layout";
 import type { Palette } from "./palette";
 
 /** Height of a lane of fault labels above the plot, in CSS pixels; and of the row of leader marks under them. */
@@ -79,8 +79,9 @@ export function drawBandLabels(u: uPlot, timeline: Timeline, colours: Palette): 
     ctx.fillStyle = colours["band-edge"];
     ctx.fillRect(from, y + 2 * ratio, Math.max(2 * ratio, x(band.end) - from), 2 * ratio);
     ctx.fillStyle = colours["ink-2"];
-    const label = bandLabel(band) + (band.witnessed === false ? " (not witnessed)" : "");
-    ctx.fillText(label, from, y + 10 * ratio);
+    const room = limit - from;
+    const label = bandLabels(band).find((text) => ctx.measureText(text).width <= room);
+    if (label !== undefined) ctx.fillText(label, from, y + 10 * ratio);
     ctx.restore();
   });
   ctx.restore();

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Band, Point, Timeline } from "../../api/types";
 import {
   bandLabel,
+  bandLabels,
   bandsAt,
   classes,
   clusters,
@@ -64,6 +65,7 @@ describe("faults", () => {
     expect(bandLabel(band({}), true)).toBe("kill leader of orders-2 (node 2)");
     expect(bandLabel(band({ nodes: null, target: "all", key: null }), true)).toBe("kill all (all)");
     expect(bandLabel(band({ nodes: [1, 3] }))).toBe("kill node 1, 3");
+    expect(bandLabels(band({ witnessed: false }))).toEqual(["kill node 2 (not witnessed)", "kill node 2", "kill"]);
   });
   it("are on from start to end", () => {
     expect(bandsAt(timeline.bands, 5e9)).toHaveLength(1);

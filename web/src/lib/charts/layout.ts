@@ -26,6 +26,12 @@ export function bandLabel(band: Band, long = false): string {
   return of === "" ? `${band.f} ${which}` : `${band.f} ${of} (${which})`;
 }
 
+/** What may stand beside a band, the longest first; where the room is too small, what is left out is in the table. */
+export function bandLabels(band: Band): string[] {
+  const whole = bandLabel(band);
+  return [band.witnessed === false ? `${whole} (not witnessed)` : whole, whole, band.f];
+}
+
 export const leaderLabel = (l: Leader): string =>
   `${word(l.topic)}-${word(l.partition)}: leader ${word(l.from) || "none"} → ${word(l.to) || "none"}, epoch ${word(l.epoch) || "?"}`;
 
