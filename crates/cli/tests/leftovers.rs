@@ -161,7 +161,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        undo::replay_store(self.store.path());
+        let _ = undo::replay_store(self.store.path());
     }
 }
 
