@@ -50,6 +50,15 @@ fn a_transaction_committed_in_part_is_torn() {
 }
 
 #[test]
+fn offsets_that_survive_an_abort_leave_inputs_without_outputs() {
+    // Few transactions are torn down between their offsets and their end, so there have to be many.
+    let load = ["--rate", "800", "--concurrency", "12", "--poll-ratio", "0.3"];
+    let asked = ["--workload", "exactly-once", "--nemesis", "none"];
+    let all = [load.as_slice(), &asked].concat();
+    support::caught("offsets-outside-txn", Some("exactly-once-violation"), 6, &all);
+}
+
+#[test]
 fn a_producer_that_goes_on_after_it_was_replaced_is_a_zombie() {
     caught("fencing-ignored", "fencing", "zombie-write");
 }

@@ -38,6 +38,19 @@ fn a_committed_offset_that_is_one_too_high_skips_records() {
 }
 
 #[test]
+fn a_fault_hits_the_one_coordinator_that_keeps_the_groups_commits() {
+    // Any other node that coordinates something knows nothing of this group.
+    let args = with("group", &["--schedule", "kill coordinator at 3s for 2s"]);
+    caught("commit-lost", Some("commit-regression"), 8, &args);
+}
+
+#[test]
+fn the_end_of_a_log_that_goes_back_for_one_client_gives_a_stale_leader_away() {
+    let faults = ["--schedule", "pause leader at 1s for 1600ms", "--partitions", "1"];
+    caught("stale-leader", Some("offset-regression"), 6, &with("list-offsets", &faults));
+}
+
+#[test]
 fn compaction_that_keeps_first_values_loses_last_ones() {
     let args = with("compacted", &["--nemesis", "none"]);
     caught("compaction-keeps-wrong", Some("lost-last-value"), 6, &args);

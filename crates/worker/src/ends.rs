@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// After so many questions the leaders are looked for again, as clients do whose metadata is old.
+const QUESTIONS_MAX: u32 = 24;
+
 /// How long one broker may take to answer.
 const BROKER_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -34,6 +37,8 @@ pub struct EndAsker {
     leaders: BTreeMap<i32, String>,
     epochs: BTreeMap<i32, i32>,
     connections: BTreeMap<String, Connection>,
+    /// How many questions were asked since leaders were looked for.
+    questions: u32,
 }
 
 impl EndAsker {
@@ -45,13 +50,16 @@ impl EndAsker {
             leaders: BTreeMap::new(),
             epochs: BTreeMap::new(),
             connections: BTreeMap::new(),
+            questions: 0,
         }
     }
 
     /// Asks the leaders of these partitions. Gives what was answered, and what went wrong with the others.
     pub async fn ask(&mut self, partitions: &[i32]) -> (BTreeMap<i32, Ends>, Vec<String>) {
         let mut troubles = Vec::new();
-        if partitions.iter().any(|p| !self.leaders.contains_key(p)) {
+        self.questions += 1;
+        let old = self.questions > QUESTIONS_MAX;
+        if old || partitions.iter().any(|p| !self.leaders.contains_key(p)) {
             self.find_leaders(&mut troubles).await;
         }
         let mut by_leader: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
@@ -128,6 +136,8 @@ impl EndAsker {
     /// Takes the leaders from the first broker that answers. What an older epoch says is left out.
     async fn find_leaders(&mut self, troubles: &mut Vec<String>) {
         for address in self.bootstrap.clone() {
+            // The next question begins with another broker, so that no stale or silent one is asked for ever.
+            self.bootstrap.rotate_left(1);
             let topics = [self.topic.clone()];
             match perjury_cluster::probe::metadata(&address, Some(&topics), BROKER_LIMIT).await {
                 Ok(metadata) => {
@@ -146,8 +156,7 @@ impl EndAsker {
                             self.know(p.partition, p.leader_epoch);
                         }
                     }
-                    // The next question begins with another broker, so that no stale one is asked for ever.
-                    self.bootstrap.rotate_left(1);
+                    self.questions = 0;
                     return;
                 }
                 Err(error) => troubles.push(error.to_string()),

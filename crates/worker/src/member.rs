@@ -333,12 +333,13 @@ impl Member {
     }
 
     /// Tears the consumer down after `silent` during which nobody polls it; it then leaves its group by itself. Returns
-    /// at once: a member that hangs is nothing that others wait for here.
+    /// at once: a member that hangs is nothing that others wait for here, nor the runtime when it ends before.
     pub fn abandon(self, silent: Duration) {
-        tokio::spawn(async move {
-            tokio::time::sleep(silent).await;
-            self.close().await;
+        let abandoned = apart(move || {
+            std::thread::sleep(silent);
+            drop(self);
         });
+        drop(abandoned);
     }
 
     /// Leaves the group and ends, within bounded time.

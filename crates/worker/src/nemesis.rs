@@ -8,6 +8,7 @@ use crate::plan::{FaultKind, PlannedFault, Target};
 use crate::recorder::{Draft, RecorderError};
 use crate::session::Shared;
 use perjury_cluster::planes::Outcomes;
+use perjury_cluster::probe::Connection;
 use perjury_cluster::{Cluster, FaultKind as Kind, FaultSpec, NodeId, Plane, Target as Role};
 use perjury_history::Process;
 use serde_json::{Value, json};
@@ -199,7 +200,11 @@ async fn resolve(
         Target::Followers => Role::Followers { topic, partition: fault.partition },
         Target::All => Role::All,
         Target::Controller => Role::Controller,
-        Target::Coordinator => Role::Coordinator { index: u64::from(fault.pick) },
+        Target::Coordinator => {
+            // Only one node coordinates what the workload is about; the others may do nothing of the kind.
+            let any = Role::Coordinator { index: u64::from(fault.pick) };
+            coordinator(shared, stop).await.map_or(any, |node| Role::Node { node })
+        }
         Target::Random => Role::Random { index: u64::from(fault.pick) },
         Target::Node(node) => Role::Node { node },
     };
@@ -213,6 +218,26 @@ async fn resolve(
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// The coordinator of the workload's group, if it has one and a broker tells it in time.
+async fn coordinator(shared: &Shared, stop: &CancellationToken) -> Option<NodeId> {
+    let group = shared.plan.workload.group(&shared.plan)?;
+    let limit = Instant::now() + ROLE_LIMIT;
+    while Instant::now() < limit && !stop.is_cancelled() {
+        for address in shared.bootstrap.split(',') {
+            let soon = limit.min(Instant::now() + ROLE_LIMIT / 4);
+            let told = async {
+                Connection::open(address, soon).await?.group_coordinator(&group, soon).await
+            };
+            match told.await {
+                Ok((node, _)) => return Some(node),
+                Err(error) => tracing::debug!(%error, group, "no coordinator"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    None
 }
 
 fn event(

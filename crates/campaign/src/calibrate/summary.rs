@@ -226,9 +226,14 @@ pub fn summarise(
 fn statement(c: &Calibration) -> String {
     let always = c.bugs.iter().filter(|b| b.always).count();
     let interval = c.accused.interval;
+    // A run that did too little is no evidence that correct clusters are left in peace.
+    let idle = match c.clean_unknown {
+        0 => String::new(),
+        n => format!("; {n} of them did too little to be judged"),
+    };
     format!(
         "{always} of {} bugs found in every run, {} in some; {} of {} runs of the correct cluster accused \
-         (at 95 % confidence at most {:.1} %)",
+         (at 95 % confidence at most {:.1} %){idle}",
         c.bugs.len(),
         c.bugs.iter().filter(|b| !b.always && b.recall.found > 0).count(),
         c.accused.found,

@@ -5,6 +5,7 @@
 
 use super::types::ProbeError;
 use super::wire::{Connection, topic_name};
+use crate::node::NodeId;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -80,7 +81,7 @@ impl Connection {
         Ok(told.collect())
     }
 
-    /// The `host:port` of the group's coordinator.
+    /// The group's coordinator: its node, and its `host:port`.
     ///
     /// # Errors
     /// [`ProbeError::Refused`] while there is none, and as for every request.
@@ -88,13 +89,13 @@ impl Connection {
         &mut self,
         group: &str,
         deadline: Instant,
-    ) -> Result<String, ProbeError> {
+    ) -> Result<(NodeId, String), ProbeError> {
         let version = self.version::<FindCoordinatorRequest>(1, 3)?;
         let request =
             FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned()));
         let answer = self.request(&request, version, deadline).await?;
         self.check(answer.error_code, answer.error_message.as_ref())?;
-        Ok(format!("{}:{}", answer.host, answer.port))
+        Ok((NodeId(answer.node_id.0), format!("{}:{}", answer.host, answer.port)))
     }
 
     /// Commits offsets at this broker, which should be the group's coordinator.

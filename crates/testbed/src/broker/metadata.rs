@@ -13,6 +13,9 @@ use super::{Context, Reply};
 use crate::control::image::{Image, NO_LEADER, PartitionState, TopicState, broker_id};
 use crate::coordinator;
 
+/// What a broker answers that knows no leader epochs.
+const NO_EPOCH: i32 = -1;
+
 /// Answers Metadata. Topics are never created by it.
 pub(super) fn handle(context: &Context, request: &MetadataRequest, answer: Answer) -> Reply {
     let image = context.plane.image();
@@ -21,10 +24,10 @@ pub(super) fn handle(context: &Context, request: &MetadataRequest, answer: Answe
         Some(topics) => topics.is_empty() && answer.version == 0,
     };
     let topics = if everything {
-        image.topics.iter().map(|(name, state)| describe(&image, name, state)).collect()
+        image.topics.iter().map(|(name, state)| describe(context, &image, name, state)).collect()
     } else {
         let wanted = request.topics.iter().flatten();
-        wanted.map(|topic| find(&image, topic.name.as_ref(), topic.topic_id)).collect()
+        wanted.map(|topic| find(context, &image, topic.name.as_ref(), topic.topic_id)).collect()
     };
     let controller = context.plane.controller_id().map_or(NO_LEADER, broker_id);
     let cluster = context.plane.config.cluster_id.clone();
@@ -49,14 +52,19 @@ fn brokers(image: &Image) -> Vec<MetadataResponseBroker> {
         .collect()
 }
 
-fn find(image: &Image, name: Option<&TopicName>, id: Uuid) -> MetadataResponseTopic {
+fn find(
+    context: &Context,
+    image: &Image,
+    name: Option<&TopicName>,
+    id: Uuid,
+) -> MetadataResponseTopic {
     let by_name = name.and_then(|name| image.topics.get_key_value(name.as_str()));
     let found = match name {
         Some(_) => by_name,
         None => image.topics.iter().find(|(_, state)| state.id == id),
     };
     match (found, name) {
-        (Some((name, state)), _) => describe(image, name, state),
+        (Some((name, state)), _) => describe(context, image, name, state),
         (None, Some(name)) => MetadataResponseTopic::default()
             .with_error_code(ResponseError::UnknownTopicOrPartition.code())
             .with_name(Some(name.clone())),
@@ -66,13 +74,29 @@ fn find(image: &Image, name: Option<&TopicName>, id: Uuid) -> MetadataResponseTo
     }
 }
 
-fn describe(image: &Image, name: &str, state: &TopicState) -> MetadataResponseTopic {
+fn describe(
+    context: &Context,
+    image: &Image,
+    name: &str,
+    state: &TopicState,
+) -> MetadataResponseTopic {
     let partitions = (0..).zip(&state.partitions);
+    // One of the switches of Bug::StaleLeader: who believes that it leads says so, and says no epoch.
+    let believed = |index: i32, state: &PartitionState| {
+        let partition = describe_partition(image, index, state);
+        if !context.switches.read_without_lease() {
+            return partition;
+        }
+        let here = context.replicas.get(name, index).is_some_and(|replica| replica.is_zombie());
+        let me = BrokerId(broker_id(context.plane.config.node_id));
+        let leader = if here { me } else { partition.leader_id };
+        partition.with_leader_id(leader).with_leader_epoch(NO_EPOCH)
+    };
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
         .with_topic_id(state.id)
         .with_is_internal(coordinator::is_internal(name))
-        .with_partitions(partitions.map(|(index, p)| describe_partition(image, index, p)).collect())
+        .with_partitions(partitions.map(|(index, p)| believed(index, p)).collect())
 }
 
 fn describe_partition(

@@ -22,6 +22,9 @@ const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 
+/// What a broker answers that knows no leader epochs.
+const NO_EPOCH: i32 = -1;
+
 /// Offset, timestamp (-1: none) and leader epoch (-1: none).
 type Found = (i64, i64, i32);
 
@@ -74,9 +77,11 @@ fn list_one(
     let client_epoch = wanted.current_leader_epoch;
     let none = (-1, -1, -1);
     match wanted.timestamp {
-        LATEST => partition
-            .latest_offset(client_epoch, isolation)
-            .map(|(epoch, offset)| (offset, -1, epoch)),
+        LATEST => partition.latest_offset(client_epoch, isolation).map(|(epoch, offset)| {
+            // One of the switches of Bug::StaleLeader.
+            let epoch = if context.switches.read_without_lease() { NO_EPOCH } else { epoch };
+            (offset, -1, epoch)
+        }),
         EARLIEST => partition.earliest(client_epoch).map(|(epoch, offset)| (offset, -1, epoch)),
         at if at == MAX_TIMESTAMP || at >= 0 => {
             let at = (at >= 0).then_some(at);

@@ -71,7 +71,8 @@ impl Bug {
             | Self::DoubleAssignment
             | Self::SkipAfterRebalance
             | Self::HangingTransaction
-            | Self::ZombieCommit => self.coordinator_facts(),
+            | Self::ZombieCommit
+            | Self::OffsetsOutsideTxn => self.coordinator_facts(),
             _ => self.log_facts(),
         }
     }
@@ -143,7 +144,8 @@ impl Bug {
             Self::StaleLeader => facts(
                 "a deposed leader goes on serving reads",
                 "Raft's reads without a quorum (section 8 of the Raft paper), for Kafka the zombie leader of KIP-320",
-                &["queue", "list-offsets"],
+                // To consumers an old answer is only a late one.
+                &["list-offsets"],
                 &["pause", "isolate-leader"],
             ),
             Self::ListOffsetsRegression => facts(
@@ -173,7 +175,7 @@ impl Bug {
         }
     }
 
-    /// Of the bugs in transactions and groups; the last one for all others.
+    /// Of the bugs in transactions; those in groups are the others.
     const fn coordinator_facts(self) -> Facts {
         match self {
             Self::AbortedVisible => facts(
@@ -206,6 +208,25 @@ impl Bug {
                 &["fencing"],
                 &["pause"],
             ),
+            Self::HangingTransaction => facts(
+                "leaves a transaction without its marker on one partition",
+                "KAFKA-9777 and KIP-664: hanging transactions block the last stable offset",
+                &["txn"],
+                &[],
+            ),
+            Self::OffsetsOutsideTxn => facts(
+                "offsets that a transaction commits stay when it is aborted",
+                "coordinators that take TxnOffsetCommit when it comes instead of with the commit's marker, against KIP-98 (KAFKA-5247 was about that moment)",
+                &["exactly-once"],
+                &[],
+            ),
+            _ => self.group_facts(),
+        }
+    }
+
+    /// Of the bugs in groups; the last one for all others.
+    const fn group_facts(self) -> Facts {
+        match self {
             Self::CommitLost => facts(
                 "keeps committed offsets in the coordinator's memory only",
                 "group coordinators that acknowledge before replication; Redpanda and Kafka both wait for it",
@@ -228,12 +249,6 @@ impl Bug {
                 "after a rebalance consumers start one record too late",
                 "off-by-one handling of committed offsets, which name the next record and not the last one",
                 &["group"],
-                &[],
-            ),
-            Self::HangingTransaction => facts(
-                "leaves a transaction without its marker on one partition",
-                "KAFKA-9777 and KIP-664: hanging transactions block the last stable offset",
-                &["txn"],
                 &[],
             ),
             _ => facts(

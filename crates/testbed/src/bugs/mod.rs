@@ -62,7 +62,7 @@ pub enum Bug {
     /// committed, and gives the offsets behind it to other records.
     ///
     /// Switch: the change of role in `replica/partition.rs`. Followers also wait 50 ms before each
-    /// fetch, so that their high watermark lags.
+    /// fetch and learn of a high watermark one fetch late, as Kafka's do, so that theirs lags.
     OffsetReuse,
     /// A new leader knows nothing of the sequence numbers of idempotent producers, so a batch that was
     /// replicated but not acknowledged when the old leader died is appended again by its retry.
@@ -75,11 +75,15 @@ pub enum Bug {
     ///
     /// Switch: the sequence check in `log/producers.rs`.
     SequenceWrap,
-    /// A leader answers reads without a lease, and a node applies a change of leaders only 1.5 s after
-    /// it heard of it. A leader that was stopped or cut off serves an old state as if it were current.
+    /// A leader answers reads without a lease, and a node that was deposed leads on for readers until 1.5 s
+    /// after it heard of that. As brokers before leader epochs were told to clients (KIP-320), it names
+    /// itself the leader, and no client can know better: whoever asks it after its successor is told an
+    /// old state as if it were current. Consumers alone only lag by that, which nothing forbids; the end
+    /// of a log that goes back for one client does not fit with KIP-207.
     ///
     /// Switch: the lease check of reads in `broker/fetch.rs` and `broker/offsets.rs`, through
-    /// `Context::may_read`; the delay is in `replica/manager.rs`.
+    /// `Context::may_read`; the delay is in `replica/manager.rs`. Metadata and ListOffsets tell no
+    /// leader epochs.
     StaleLeader,
     /// Fetches of `read_committed` consumers do not name the aborted transactions, so their records
     /// are handed to the application.
@@ -132,8 +136,9 @@ pub enum Bug {
     /// A new leader tells its end offset before its high watermark has caught up with what its
     /// predecessor told.
     ///
-    /// Switch: the check in `Partition::latest_offset`. Followers also wait 50 ms before each fetch,
-    /// and a new leader's high watermark moves only 300 ms after its election.
+    /// Switch: the check in `Partition::latest_offset`. Followers also wait 50 ms before each fetch and
+    /// learn of a high watermark one fetch late, as Kafka's do, and a new leader's moves only 500 ms
+    /// after its election.
     ListOffsetsRegression,
     /// About every 211th record has a bit of its value flipped by the leader, under a valid checksum.
     ///
@@ -159,11 +164,17 @@ pub enum Bug {
     ///
     /// Switch: the member check in `coordinator/offsets.rs`.
     ZombieCommit,
+    /// Offsets that a transaction commits for a group count as soon as they are written, whatever
+    /// becomes of the transaction: after an abort the group goes on behind inputs without outputs.
+    ///
+    /// Switch: TxnOffsetCommit in `coordinator/groups.rs`. A successor that replays the log waits for
+    /// the markers again.
+    OffsetsOutsideTxn,
 }
 
 impl Bug {
     /// Every bug, in the order of the documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AckBeforeReplication,
         Self::DuplicateOnRetry,
         Self::ExposeUncommitted,
@@ -189,6 +200,7 @@ impl Bug {
         Self::CompactionKeepsWrong,
         Self::HangingTransaction,
         Self::ZombieCommit,
+        Self::OffsetsOutsideTxn,
     ];
 
     /// The kebab-case name that flags and configuration files use.
@@ -220,6 +232,7 @@ impl Bug {
             Self::CompactionKeepsWrong => "compaction-keeps-wrong",
             Self::HangingTransaction => "hanging-transaction",
             Self::ZombieCommit => "zombie-commit",
+            Self::OffsetsOutsideTxn => "offsets-outside-txn",
         }
     }
 }

@@ -28,7 +28,7 @@ const LATE_ANSWER: Duration = Duration::from_millis(30);
 const LATE_METADATA: Duration = Duration::from_millis(1_500);
 
 /// How long a new leader's high watermark stands still under [`Bug::ListOffsetsRegression`].
-const STILL_WATERMARK: Duration = Duration::from_millis(300);
+const STILL_WATERMARK: Duration = Duration::from_millis(500);
 
 /// Most bytes of a fetch under [`Bug::IndexMixup`].
 const SMALL_FETCH: usize = 16 * 1024;
@@ -113,6 +113,11 @@ impl Switches {
         self.on(Bug::OffsetReuse)
     }
 
+    /// Whether followers learn of a high watermark one fetch late, as Kafka's do.
+    pub(crate) fn late_watermark(&self) -> bool {
+        self.lead_from_watermark() || self.tell_any_end()
+    }
+
     /// Whether a new leader forgets the producers.
     pub(crate) fn forget_producers(&self) -> bool {
         self.on(Bug::SequenceTableLost)
@@ -176,6 +181,11 @@ impl Switches {
     /// Whether committed offsets stay in memory.
     pub(crate) fn commit_in_memory(&self) -> bool {
         self.on(Bug::CommitLost)
+    }
+
+    /// Whether offsets that a transaction commits count before it ends.
+    pub(crate) fn commit_before_marker(&self) -> bool {
+        self.on(Bug::OffsetsOutsideTxn)
     }
 
     /// Whether every second commit misses the cache.

@@ -12,6 +12,7 @@ use super::membership::{JoinRequest, Joined, SyncStep, Synced};
 use super::offsets::{Commit, GroupShard, OffsetKey, commit_record, group_record};
 use super::shard::Shard;
 use super::{Coordinators, partition_of};
+use crate::bugs::Switches;
 use crate::log::batch::Marker;
 use crate::log::now_ms;
 
@@ -172,7 +173,11 @@ impl Coordinators {
                 shard.append(&state, &records, transaction)?
             };
             match transaction {
-                Some((producer_id, _)) => state.commit_later(producer_id, commits),
+                // The one switch of Bug::OffsetsOutsideTxn.
+                Some((producer_id, _)) if !self.switches.commit_before_marker() => {
+                    state.commit_later(producer_id, commits);
+                }
+                Some(_) => state.commit(commits, &Switches::default()),
                 None => state.commit(commits, &self.switches),
             }
             offset

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::error::ParseResponseErrorCode;
+use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -241,6 +241,9 @@ impl Fetcher {
                 let Some(assignment) = found else { continue };
                 if let Some(error) = answer.error_code.err() {
                     tracing::debug!(%error, topic = %assignment.partition.topic, "fetch refused");
+                    if error == ResponseError::OffsetOutOfRange {
+                        assignment.partition.note_overlong();
+                    }
                     self.agreed.remove(&assignment.key());
                     trouble = true;
                     continue;

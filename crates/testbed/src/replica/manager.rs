@@ -163,19 +163,20 @@ impl ReplicaManager {
         Ok(())
     }
 
-    /// Applies a partition's metadata, late if this node is deposed under
-    /// [`Bug::StaleLeader`](crate::Bug::StaleLeader).
+    /// Applies a partition's metadata; if this node is deposed under
+    /// [`Bug::StaleLeader`](crate::Bug::StaleLeader), only its end for writers at once.
     fn give_role(
         &self,
         partition: &Arc<Partition>,
         metadata: &PartitionState,
         min_insync: usize,
     ) -> io::Result<()> {
-        let deposed = metadata.leader != Some(self.plane.config.node_id)
-            && partition.progress().borrow().leading.is_some();
+        let led = partition.progress().borrow().leading.is_some() || partition.is_zombie();
+        let deposed = led && metadata.leader != Some(self.plane.config.node_id);
         let Some(delay) = self.switches.metadata_delay().filter(|_| deposed) else {
             return partition.apply(metadata, min_insync);
         };
+        partition.haunt();
         let (partition, metadata) = (Arc::clone(partition), metadata.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;

@@ -46,6 +46,11 @@ pub(super) struct State {
     min_insync: usize,
     /// When the role or the leader epoch last changed.
     since: Instant,
+    /// The log is longer than the leader's, so that it has to be cut even under
+    /// [`Bug::DivergentLogs`](crate::Bug::DivergentLogs).
+    overlong: bool,
+    /// This replica leads for readers only, see [`Bug::StaleLeader`](crate::Bug::StaleLeader).
+    pub(super) zombie: bool,
 }
 
 /// A replica.
@@ -80,6 +85,8 @@ impl Partition {
             epoch: -1,
             min_insync: 1,
             since: Instant::now(),
+            overlong: false,
+            zombie: false,
         };
         let progress = Progress { end_offset, synced: end_offset, watermark, leading: None };
         Self {
@@ -118,8 +125,8 @@ impl Partition {
             synced: state.synced,
             watermark: state.watermark,
             leading: match &state.role {
-                Role::Leader(leader) => Some(leader.epoch),
-                Role::Follower => None,
+                Role::Leader(leader) if !state.zombie => Some(leader.epoch),
+                Role::Leader(_) | Role::Follower => None,
             },
         };
         self.progress.send_if_modified(|old| {
@@ -146,6 +153,7 @@ impl Partition {
         }
         let newer = metadata.leader_epoch > state.epoch;
         state.epoch = metadata.leader_epoch;
+        state.zombie = false;
         if newer {
             state.since = Instant::now();
         }
@@ -172,6 +180,18 @@ impl Partition {
         }
         self.publish(&mut state);
         Ok(())
+    }
+
+    /// From now on this replica, which was deposed, leads for readers only.
+    pub(crate) fn haunt(&self) {
+        let mut state = self.lock();
+        state.zombie = matches!(state.role, Role::Leader(_));
+        self.publish(&mut state);
+    }
+
+    /// Whether this replica was deposed and leads for readers only.
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.lock().zombie
     }
 
     /// Appends a batch under conditions. `bytes` and `header` are checked already.
@@ -319,7 +339,7 @@ impl Partition {
         let ours = state.log.epochs.end_offset_for(leader_epoch, end_offset);
         let (target, agreed) = match ours {
             // The one switch of Bug::DivergentLogs.
-            _ if self.switches.keep_divergent_tail() => (end_offset, true),
+            _ if self.switches.keep_divergent_tail() && !state.overlong => (end_offset, true),
             // The leader does not know either: what is committed is common to both.
             _ if leader_end < 0 => (state.watermark, true),
             Some((our_epoch, our_end)) if our_epoch == leader_epoch => {
@@ -329,7 +349,13 @@ impl Partition {
             None => (end_offset.min(leader_end), true),
         };
         self.cut(&mut state, target, "divergent")?;
+        state.overlong = false;
         Ok(agreed)
+    }
+
+    /// As follower: the leader refused a fetch because its log ends before this one.
+    pub(crate) fn note_overlong(&self) {
+        self.lock().overlong = true;
     }
 
     /// As follower of `epoch`: appends what the leader sent. Returns the offset to be synced before
@@ -446,6 +472,9 @@ impl Partition {
     ) -> Option<AlterPartition> {
         let mut state = self.lock();
         let watermark = state.watermark;
+        if state.zombie {
+            return None;
+        }
         let Role::Leader(leader) = &mut state.role else { return None };
         let isr = leader.wanted_isr(watermark, lag, is_active)?;
         leader.proposal_sent(&isr);
@@ -476,7 +505,7 @@ impl State {
     /// The leader epoch in which this replica may append.
     fn writable(&self, acks_all: bool, only_in: Option<i32>) -> Result<i32, ReplicaError> {
         let leader = self.leader()?;
-        if only_in.is_some_and(|epoch| epoch != leader.epoch) {
+        if self.zombie || only_in.is_some_and(|epoch| epoch != leader.epoch) {
             return Err(ResponseError::NotLeaderOrFollower.into());
         }
         if acks_all && leader.isr().len() < self.min_insync {

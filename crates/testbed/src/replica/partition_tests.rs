@@ -172,6 +172,56 @@ fn divergent_logs_keeps_what_the_leader_does_not_have() {
 }
 
 #[test]
+fn divergent_logs_gives_way_when_the_leaders_log_is_the_shorter_one() {
+    let (_dir, partition) = replica(&[Bug::DivergentLogs]);
+    partition.apply(&state(1, 0), 1).unwrap();
+    for value in ["a", "b", "c"] {
+        produce(&partition, value, None);
+    }
+    partition.apply(&state(2, 1), 1).unwrap();
+    partition.note_overlong();
+    assert!(partition.truncate_to_leader(1, (0, 2)).unwrap());
+    assert_eq!(partition.fetch_position(1), Some(2));
+}
+
+#[test]
+fn followers_learn_the_watermark_one_fetch_late_where_a_bug_needs_it() {
+    for (bugs, expected) in
+        [(vec![], 2), (vec![Bug::OffsetReuse], 0), (vec![Bug::ListOffsetsRegression], 0)]
+    {
+        let (_dir, partition) = replica(&bugs);
+        let in_sync = PartitionState { isr: vec![1, 2], ..state(1, 0) };
+        partition.apply(&in_sync, 1).unwrap();
+        std::thread::sleep(partition.switches.still_watermark().unwrap_or_default());
+        for value in ["a", "b"] {
+            produce(&partition, value, None);
+        }
+        let told = || partition.read_as_follower(2, (0, 2), 0, 0).unwrap().watermark;
+        assert_eq!(told(), expected, "{bugs:?}");
+        assert_eq!(told(), 2, "{bugs:?}");
+    }
+}
+
+#[test]
+fn a_deposed_leader_that_leads_for_readers_takes_no_writes_and_proposes_nothing() {
+    let (_dir, partition) = replica(&[Bug::StaleLeader]);
+    partition.apply(&state(1, 0), 1).unwrap();
+    produce(&partition, "a", None);
+    followers_at(&partition, 0, 1);
+    partition.haunt();
+    let (bytes, header) = batch_of("b", None);
+    let refused = partition.produce(&bytes, &header, Conditions::default());
+    assert!(matches!(refused, Err(ReplicaError::Kafka(ResponseError::NotLeaderOrFollower))));
+    assert_eq!(read(&partition, Isolation::ReadUncommitted).watermark, 1);
+    assert_eq!(partition.progress().borrow().leading, None);
+    assert!(partition.isr_proposal(Duration::ZERO, |_| true).is_none());
+    partition.apply(&state(2, 1), 1).unwrap();
+    assert!(!partition.is_zombie());
+    let gone = partition.read(0, -1, 1 << 20, Isolation::ReadUncommitted);
+    assert!(matches!(gone, Err(ReplicaError::Kafka(ResponseError::NotLeaderOrFollower))));
+}
+
+#[test]
 fn deleted_records_are_out_of_range_also_after_a_restart() {
     let (dir, partition) = replica(&[]);
     partition.apply(&PartitionState { isr: vec![1], ..state(1, 0) }, 1).unwrap();

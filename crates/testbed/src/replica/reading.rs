@@ -91,11 +91,16 @@ impl Partition {
         }
         leader.on_fetch(follower, offset, end_offset);
         leader.note_start(follower, start);
+        let before = state.watermark;
         self.publish(state);
         let records = state.log.read(offset, end_offset, max_bytes)?;
-        let (watermark, start) = (state.watermark, state.log.start_offset());
+        // One of the switches of Bug::OffsetReuse and Bug::ListOffsetsRegression.
+        let late = self.switches.late_watermark();
+        let watermark = if late { before } else { state.watermark };
+        let start = state.log.start_offset();
         let leader = state.leader()?;
-        let news = leader.told_watermark(follower) < watermark || leader.start_of(follower) < start;
+        let unheard = !late && leader.told_watermark(follower) < watermark;
+        let news = unheard || leader.start_of(follower) < start;
         Ok(Fetched { records, watermark, stable: watermark, start, aborted: Vec::new(), news })
     }
 

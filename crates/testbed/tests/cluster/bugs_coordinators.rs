@@ -139,4 +139,32 @@ async fn a_stale_leader_answers_what_was_true_before() {
     cluster.produce_acked(survivor, "queue", &["new"]).await;
     cluster.resume(view.leader);
     assert_eq!(client.list_offset("queue", -1).await.unwrap(), (0, 1));
+    let told = cluster.view_from(view.leader, "queue").await.unwrap();
+    assert_eq!((told.leader, told.epoch), (view.leader, -1), "it names itself, and no epoch");
+    // Sooner or later it hears that it was deposed, and then takes no writes any more.
+    eventually("a refused write", || async {
+        let mut client = cluster.client(view.leader).await.ok()?;
+        let answer = client.produce("queue", 1, None, &["late"]).await.ok()?;
+        (answer.0 == ResponseError::NotLeaderOrFollower.code()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn offsets_outside_txn_survive_the_abort_of_their_transaction() {
+    for (bugs, expected) in [(vec![], -1), (vec![Bug::OffsetsOutsideTxn], 8)] {
+        let cluster = Cluster::start(&bugs).await;
+        cluster.create_topic("queue", &[]).await;
+        let producer = cluster.init_producer("writer", 60_000).await;
+        cluster.commit_in(&producer, "team", "queue", 8).await;
+        assert_eq!(cluster.end(&producer, false).await, 0);
+        // Until its marker is there the group's offset is not stable, and is not asked for as if it were.
+        let told = eventually("a stable offset", || async {
+            let mut client = cluster.coordinator_client("team", Coordinated::Group).await;
+            let (code, offset) = client.stable_offset("team", "queue").await.ok()?;
+            (code == 0).then_some(offset)
+        })
+        .await;
+        assert_eq!(told, expected, "{bugs:?}");
+    }
 }

@@ -65,6 +65,11 @@ pub(super) fn outputs(plan: &WorkerPlan) -> TopicSettings {
     TopicSettings { topic: format!("{}-out", plan.topic.topic), ..plan.topic.clone() }
 }
 
+/// The group of the processors.
+pub(super) fn group(plan: &WorkerPlan) -> String {
+    format!("{}-processors", plan.topic.topic)
+}
+
 /// How many threads process.
 fn processors(plan: &WorkerPlan, workers: u32) -> u32 {
     let partitions = u32::try_from(plan.topic.partitions).unwrap_or(1);
@@ -131,7 +136,7 @@ struct Processor {
 async fn process(shared: Arc<Shared>, mut turn: Turn, processors: u32) -> Result<(), SessionError> {
     let topic = &shared.plan.topic;
     let id = format!("{}-processor-{}", topic.topic, turn.thread);
-    let group = format!("{}-processors", topic.topic);
+    let group = group(&shared.plan);
     let mut role = transactional::writer(&shared.plan, topic, &id, &group);
     role.resumes = false;
     let mine = |p: &i32| u32::try_from(*p).unwrap_or(0) % processors == turn.thread;

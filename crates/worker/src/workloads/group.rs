@@ -47,11 +47,16 @@ pub(super) const DESCRIPTION: Description = Description {
 };
 
 /// The group's name.
-const GROUP: &str = "perjury-group";
-/// The mean time between two members of the group that leave or crash.
+pub(super) const GROUP: &str = "perjury-group";
+/// The mean time between two members of the group that leave or crash, in runs that are long enough for it.
 const CHURN: Duration = Duration::from_secs(4);
+/// At least so many times that long is a run: in shorter ones members go sooner after each other.
+const GOES_MIN: u32 = 6;
 /// Of so many members that go, one crashes. The group then stands still until it does not wait for it any more.
 const CRASH_ONE_IN: u32 = 4;
+/// So many members leave properly before the first may crash: two, since at most one member has no partition and nothing
+/// to commit.
+const PROPER_FIRST: usize = 2;
 /// How long after a member left its last commit arrives once more.
 const LATE: Duration = Duration::from_millis(2500);
 /// How long a commit in a former member's name may take.
@@ -79,13 +84,32 @@ enum Act {
 #[derive(Debug)]
 struct Acts {
     rng: ChaCha8Rng,
-    /// Draws when it goes and how, apart from the rest, whose number depends on time.
-    churn: ChaCha8Rng,
-    mean: Duration,
-    /// When it goes next, since the main phase began.
-    goes: Duration,
+    /// Draws when it commits, apart from the rest, whose number depends on time.
+    styles: ChaCha8Rng,
+    /// When it goes, since the main phase began, and how; the next one last.
+    goes: Vec<(Duration, Act)>,
     /// When it commits; drawn anew for each process that follows on one that went.
     style: Style,
+}
+
+/// When members go, since the main phase began, which, and how. All threads draw the same, so that they go one at a time:
+/// a group comes together again before the next one goes.
+fn departures(plan: &WorkerPlan) -> Vec<(Duration, u32, Act)> {
+    let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x6368_7572_6e21);
+    let (limit, members) = (Duration::from_millis(plan.time_limit_ms), members(plan));
+    let mean = CHURN.min(limit / GOES_MIN).max(Duration::from_millis(1));
+    let (mut all, mut at) = (Vec::new(), Duration::ZERO);
+    loop {
+        at += mean.mul_f64(rng.random_range(0.7..1.3));
+        if at >= limit {
+            return all;
+        }
+        let first = all.len() < PROPER_FIRST;
+        let thread = u32::try_from(all.len()).unwrap_or(0);
+        let thread = if first { thread % members } else { rng.random_range(0..members) };
+        let crashes = rng.random_ratio(1, CRASH_ONE_IN) && !first;
+        all.push((at, thread, if crashes { Act::Crash } else { Act::Leave }));
+    }
 }
 
 /// When a member commits.
@@ -116,28 +140,21 @@ impl Acts {
             rng.set_stream(u64::from(thread) + 1);
             rng
         };
-        let (rng, mut churn) = (stream(0x6772_6f75_7021), stream(0x6368_7572_6e21));
-        // Somebody commits often from the first on, whatever is drawn.
-        let drawn = Style::draw(&mut churn);
-        let style = if thread == 0 { Style::After } else { drawn };
-        let mean = CHURN * members(plan);
-        let mut acts = Acts { rng, churn, mean, goes: Duration::ZERO, style };
-        acts.stay();
-        acts
-    }
-
-    /// Draws how long it stays this time.
-    fn stay(&mut self) {
-        self.goes += self.mean.mul_f64(self.churn.random_range(0.2..1.8));
+        let (rng, mut styles) = (stream(0x6772_6f75_7021), stream(0x6368_7572_6e21));
+        // Those that leave first commit often until then, whatever is drawn.
+        let drawn = Style::draw(&mut styles);
+        let early = usize::try_from(thread).is_ok_and(|thread| thread < PROPER_FIRST);
+        let style = if early { Style::After } else { drawn };
+        let own = departures(plan).into_iter().rev().filter(|(_, who, _)| *who == thread);
+        let goes = own.map(|(at, _, how)| (at, how)).collect();
+        Acts { rng, styles, goes, style }
     }
 
     /// The next operation, so long after the main phase began.
     fn next(&mut self, elapsed: Duration) -> Act {
-        if elapsed >= self.goes {
-            self.stay();
-            self.style = Style::draw(&mut self.churn);
-            let crashes = self.churn.random_ratio(1, CRASH_ONE_IN);
-            return if crashes { Act::Crash } else { Act::Leave };
+        if let Some((_, how)) = self.goes.pop_if(|(at, _)| elapsed >= *at) {
+            self.style = Style::draw(&mut self.styles);
+            return how;
         }
         match (self.rng.random_range(0..200), self.style) {
             (0..20, _) => Act::Committed,
@@ -471,9 +488,9 @@ async fn commit_as(shared: &Shared, former: &Former, deadline: Instant) -> Resul
     for address in shared.bootstrap.split(',') {
         // A broker that hangs must leave time for the others.
         let soon = deadline.min(Instant::now() + ZOMBIE_LIMIT / 4);
-        coordinator =
-            async { Connection::open(address, soon).await?.group_coordinator(GROUP, soon).await }
-                .await;
+        let asking =
+            async { Connection::open(address, soon).await?.group_coordinator(GROUP, soon).await };
+        coordinator = asking.await.map(|(_, address)| address);
         if coordinator.is_ok() {
             break;
         }
@@ -504,7 +521,8 @@ mod tests {
 
     #[test]
     fn acts_follow_from_the_seed_and_hold_each_kind() {
-        let plan = crate::plan::tests::plan(7);
+        let mut plan = crate::plan::tests::plan(7);
+        plan.time_limit_ms = 200_000;
         let acts = |thread| {
             let mut acts = Acts::new(&plan, thread);
             (0..2000).map(|ms| acts.next(Duration::from_millis(100 * ms))).collect::<Vec<_>>()
@@ -517,6 +535,27 @@ mod tests {
         let styles: Vec<Style> = (0..20).map(|thread| Acts::new(&plan, thread).style).collect();
         for style in [Style::After, Style::Before, Style::Seldom] {
             assert!(styles.contains(&style), "{style:?}");
+        }
+    }
+
+    #[test]
+    fn several_members_go_in_a_short_run_one_at_a_time_and_the_first_two_leave_properly() {
+        let mut plan = crate::plan::tests::plan(7);
+        plan.concurrency = 12;
+        for seed in 0..50 {
+            plan.seed = seed;
+            for (seconds, goes) in [(9, 4..=8), (30, 6..=10), (120, 26..=40)] {
+                plan.time_limit_ms = seconds * 1000;
+                let all = departures(&plan);
+                assert!(goes.contains(&all.len()), "{seconds} s: {}", all.len());
+                assert_eq!([all[0].1, all[1].1], [0, 1]);
+                assert!(all[..PROPER_FIRST].iter().all(|(.., how)| *how == Act::Leave));
+                let gaps = all.windows(2).map(|pair| pair[1].0 - pair[0].0);
+                let least = CHURN.min(Duration::from_secs(seconds) / GOES_MIN).mul_f64(0.69);
+                assert!(gaps.into_iter().all(|gap| gap >= least));
+                let own = |thread| Acts::new(&plan, thread).goes.len();
+                assert_eq!((0..members(&plan)).map(own).sum::<usize>(), all.len());
+            }
         }
     }
 

@@ -130,6 +130,15 @@ impl Workload {
         }
     }
 
+    /// The consumer group that it is about, if it is about one.
+    pub(crate) fn group(self, plan: &WorkerPlan) -> Option<String> {
+        match self {
+            Workload::Group => Some(group::GROUP.into()),
+            Workload::ExactlyOnce => Some(exactly_once::group(plan)),
+            _ => None,
+        }
+    }
+
     /// Whether its producers are transactional.
     pub fn is_transactional(self) -> bool {
         matches!(self, Workload::Txn | Workload::ExactlyOnce | Workload::Fencing)

@@ -9,9 +9,13 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest, GroupId,
-    InitProducerIdRequest, OffsetCommitRequest, OffsetFetchRequest, ProducerId, TransactionalId,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, EndTxnRequest, FindCoordinatorRequest,
+    GroupId, InitProducerIdRequest, OffsetCommitRequest, OffsetFetchRequest, ProducerId,
+    TransactionalId, TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::RecordBatchDecoder;
@@ -125,6 +129,22 @@ impl Cluster {
         let what = Coordinated::Transaction;
         let mut client = self.coordinator_client(&producer.id, what).await;
         client.end_transaction(producer, commit).await.unwrap()
+    }
+
+    /// Commits an offset for a group within the producer's transaction, which begins if none is open.
+    pub(crate) async fn commit_in(&self, producer: &Producer, group: &str, topic: &str, at: i64) {
+        eventually("the group in the transaction", || async {
+            let what = Coordinated::Transaction;
+            let mut client = self.coordinator_client(&producer.id, what).await;
+            (client.add_offsets(producer, group).await.ok()? == 0).then_some(())
+        })
+        .await;
+        eventually("an offset in the transaction", || async {
+            let mut client = self.coordinator_client(group, Coordinated::Group).await;
+            let code = client.commit_offset_in(producer, group, topic, at).await.ok()?;
+            (code == 0).then_some(())
+        })
+        .await;
     }
 
     /// One whole transaction of one value on each topic.
@@ -251,18 +271,73 @@ impl Client {
         Ok(response.topics[0].partitions[0].error_code)
     }
 
+    /// Adds a group's offsets to the producer's transaction; returns the error code.
+    pub(crate) async fn add_offsets(
+        &mut self,
+        producer: &Producer,
+        group: &str,
+    ) -> io::Result<i16> {
+        let request = AddOffsetsToTxnRequest::default()
+            .with_transactional_id(producer.transactional_id())
+            .with_producer_id(ProducerId(producer.producer_id))
+            .with_producer_epoch(producer.epoch)
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())));
+        Ok(self.call(&request, 0).await?.error_code)
+    }
+
+    /// Commits one offset of a group for partition 0 of a topic in the producer's transaction; returns the error code.
+    pub(crate) async fn commit_offset_in(
+        &mut self,
+        producer: &Producer,
+        group: &str,
+        topic: &str,
+        offset: i64,
+    ) -> io::Result<i16> {
+        let partition = TxnOffsetCommitRequestPartition::default().with_committed_offset(offset);
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(vec![partition]);
+        let request = TxnOffsetCommitRequest::default()
+            .with_transactional_id(producer.transactional_id())
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+            .with_producer_id(ProducerId(producer.producer_id))
+            .with_producer_epoch(producer.epoch)
+            .with_topics(vec![topic]);
+        let response = self.call(&request, 2).await?;
+        Ok(response.topics[0].partitions[0].error_code)
+    }
+
     /// Error code and offset of OffsetFetch for partition 0 of a topic.
     pub(crate) async fn committed_offset(
         &mut self,
         group: &str,
         topic: &str,
     ) -> io::Result<(i16, i64)> {
+        self.fetch_offset(group, topic, false).await
+    }
+
+    /// The same, unless an open transaction commits for it.
+    pub(crate) async fn stable_offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+    ) -> io::Result<(i16, i64)> {
+        self.fetch_offset(group, topic, true).await
+    }
+
+    async fn fetch_offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+        stable: bool,
+    ) -> io::Result<(i16, i64)> {
         let topic = OffsetFetchRequestTopic::default()
             .with_name(topic_name(topic))
             .with_partition_indexes(vec![0]);
         let request = OffsetFetchRequest::default()
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
-            .with_topics(Some(vec![topic]));
+            .with_topics(Some(vec![topic]))
+            .with_require_stable(stable);
         let response = self.call(&request, 7).await?;
         if response.error_code != 0 {
             return Ok((response.error_code, -1));
