@@ -261,11 +261,11 @@ impl Teller<'_> {
             kinds.sort_unstable();
             kinds.dedup();
             text.push_str(&format!(
-                "; {} ({}), {} of them witnessed, {} of a leader",
-                words::counted(coverage.faults_injected, "fault", "faults"),
+                "; {} injected ({}), {} witnessed, {} a leader",
+                words::counted(coverage.faults_injected, "fault was", "faults were"),
                 words::list(&kinds),
-                coverage.faults_witnessed,
-                words::counted(coverage.leader_kills, "kill", "kills"),
+                words::counted_or_none(coverage.faults_witnessed, "was", "were"),
+                words::counted_or_none(coverage.leader_kills, "killed", "killed"),
             ));
         }
         text.push('.');

@@ -36,6 +36,11 @@ pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
+/// `none was`, `1 was`, `3 were`.
+pub(crate) fn counted_or_none(n: u64, one: &str, many: &str) -> String {
+    if n == 0 { format!("none {one}") } else { counted(n, one, many) }
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub(crate) fn list<T: std::fmt::Display>(items: &[T]) -> String {
     match items {
@@ -97,6 +102,8 @@ mod tests {
         assert_eq!(count(24_113), "24,113");
         assert_eq!(count(999), "999");
         assert_eq!(counted(1, "record", "records"), "1 record");
+        assert_eq!(counted_or_none(0, "was", "were"), "none was");
+        assert_eq!(counted_or_none(2, "was", "were"), "2 were");
         assert_eq!(duration(400_000_000), "0.4 s");
         assert_eq!(duration(12_000_000), "12 ms");
         assert_eq!(duration(200_000_000_000), "3 min 20 s");

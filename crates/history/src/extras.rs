@@ -40,7 +40,7 @@ impl ExtraCache {
         f: &F,
         rare: Rare<'_>,
         builder: &mut HistoryBuilder,
-        build: impl FnOnce() -> Result<Extra, Fault>,
+        build: fn(&str, &F, Rare<'_>) -> Result<Extra, Fault>,
     ) -> Result<Option<ExtraId>, Fault> {
         if rare.value.is_none() && rare.error.is_none() && rare.others.is_empty() {
             return Ok(None);
@@ -48,7 +48,8 @@ impl ExtraCache {
         let spans = [rare.value.unwrap_or_default(), rare.error.unwrap_or_default()];
         let others = rare.others.iter().flat_map(|(name, value)| [*name, *value]);
         let parts = spans.into_iter().chain(others).map(|(from, to)| &text.as_bytes()[from..to]);
-        self.get(std::iter::once(f.as_str().as_bytes()).chain(parts), builder, build)
+        let parts = std::iter::once(f.as_str().as_bytes()).chain(parts);
+        self.get(parts, builder, || build(text, f, rare))
     }
 
     /// The extra of these parts of a line, built when they are new. `None` when it holds nothing.

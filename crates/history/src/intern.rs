@@ -117,9 +117,14 @@ impl ValueTable {
         }
     }
 
+    /// Whether this integer stands for itself.
+    pub(crate) fn is_plain(int: i64) -> bool {
+        int >= FIRST_PLAIN
+    }
+
     /// The code of this integer.
     pub fn intern_int(&mut self, int: i64) -> ValueId {
-        if int >= FIRST_PLAIN {
+        if Self::is_plain(int) {
             return ValueId(int);
         }
         ValueId(i64::MIN + i64::from(self.others.intern_int(int)))

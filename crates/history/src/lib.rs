@@ -30,6 +30,7 @@ mod event_json;
 mod extras;
 mod forms;
 mod lines;
+mod numbering;
 mod read_error;
 
 pub use columns::{

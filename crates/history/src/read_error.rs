@@ -65,6 +65,14 @@ pub enum ReadErrorKind {
         /// The index that stands there.
         found: u64,
     },
+    /// The index of a foreign event is not above that of the event before.
+    #[error("operations are out of order: index {index} follows index {before}")]
+    ReversedIndex {
+        /// The index that stands there.
+        index: i64,
+        /// The index of the event before.
+        before: i64,
+    },
     /// Time went backwards.
     #[error("time goes back: {time} ns follows {before} ns")]
     ReversedTime {
@@ -114,6 +122,10 @@ impl ReadErrorKind {
             }
             ReadErrorKind::Index { .. } => {
                 "Lines were lost, doubled or reordered after the recording: take the original file of the run"
+            }
+            ReadErrorKind::ReversedIndex { .. } => {
+                "Every judgement goes by the order of operations: sort them by their index, and check histories that \
+                 were put together one by one"
             }
             ReadErrorKind::ReversedTime { .. } => {
                 "Order cannot be trusted, so nothing can be judged: take the original file of the run, \

@@ -32,52 +32,40 @@ pub struct Problem {
     pub message: String,
 }
 
-/// How many problems are listed; the rest repeats them.
-const PROBLEMS_MAX: usize = 32;
+/// How many problems of a kind are listed; the rest repeats them.
+const PROBLEMS_MAX: usize = 8;
 
 /// Checks the alternation of invocations and completions of each client, and that time does not go back.
 ///
 /// Histories without any invocation (Jepsen's unit-test style) and events without process or time are not judged on
-/// what they lack. At most 32 problems are returned, in history order.
+/// what they lack. At most eight problems of each kind are returned, in history order.
 pub fn check(history: &History) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut open: FxHashMap<u32, usize> = FxHashMap::default();
     let mut retired: FxHashMap<u32, usize> = FxHashMap::default();
     let mut last_time = i64::MIN;
     for i in 0..history.len() {
-        if problems.len() >= PROBLEMS_MAX {
-            break;
-        }
         if let Some(t) = history.time(i) {
             if t < last_time {
-                push(
-                    &mut problems,
-                    ProblemKind::ReversedTime,
-                    i,
-                    format!("time {t} ns is before {last_time} ns, the time of an earlier event"),
-                );
+                push(&mut problems, ProblemKind::ReversedTime, i, || {
+                    format!("time {t} ns is before {last_time} ns, the time of an earlier event")
+                });
             }
             last_time = last_time.max(t);
         }
         let Some(Process::Client(p)) = history.process(i) else { continue };
         if history.kind(i) == Kind::Invoke {
             if let Some(j) = open.insert(p, i) {
-                push(
-                    &mut problems,
-                    ProblemKind::OverlappingInvoke,
-                    i,
+                push(&mut problems, ProblemKind::OverlappingInvoke, i, || {
                     format!(
                         "process {p} invokes an operation while its operation {j} is still open"
-                    ),
-                );
+                    )
+                });
             }
             if let Some(j) = retired.get(&p) {
-                push(
-                    &mut problems,
-                    ProblemKind::RetiredProcess,
-                    i,
-                    format!("process {p} goes on although its operation {j} ended in info"),
-                );
+                push(&mut problems, ProblemKind::RetiredProcess, i, || {
+                    format!("process {p} goes on although its operation {j} ended in info")
+                });
             }
         } else if history.has_invocations() {
             completion(history, &mut open, &mut problems, p, i);
@@ -97,26 +85,29 @@ fn completion(
     i: usize,
 ) {
     match open.remove(&p) {
-        None => push(
-            problems,
-            ProblemKind::CompletionWithoutInvoke,
-            i,
-            format!("process {p} completes an operation that it did not invoke"),
-        ),
-        Some(j) if history.f(j) != history.f(i) => push(
-            problems,
-            ProblemKind::MismatchedFunction,
-            i,
-            format!(
-                "process {p} invoked {} at {j} and completes {}",
-                history.f(j).as_str(),
-                history.f(i).as_str()
-            ),
-        ),
+        None => push(problems, ProblemKind::CompletionWithoutInvoke, i, || {
+            format!("process {p} completes an operation that it did not invoke")
+        }),
+        Some(j) if history.f(j) != history.f(i) => {
+            push(problems, ProblemKind::MismatchedFunction, i, || {
+                format!(
+                    "process {p} invoked {} at {j} and completes {}",
+                    history.f(j).as_str(),
+                    history.f(i).as_str()
+                )
+            })
+        }
         Some(_) => {}
     }
 }
 
-fn push(problems: &mut Vec<Problem>, kind: ProblemKind, index: usize, message: String) {
-    problems.push(Problem { kind, index: index as u64, message });
+fn push(
+    problems: &mut Vec<Problem>,
+    kind: ProblemKind,
+    index: usize,
+    message: impl FnOnce() -> String,
+) {
+    if problems.iter().filter(|p| p.kind == kind).count() < PROBLEMS_MAX {
+        problems.push(Problem { kind, index: index as u64, message: message() });
+    }
 }

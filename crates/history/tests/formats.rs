@@ -5,8 +5,8 @@ mod common;
 use common::events;
 use perjury_history::formats::{detect, read_any};
 use perjury_history::{
-    Event, F, Format, Header, History, HistoryBuilder, Kind, Mop, Payload, Process, ReadOptions,
-    Record, Scalar, edn,
+    Event, F, Format, Header, History, HistoryBuilder, Kind, Mop, Payload, ProblemKind, Process,
+    ReadOptions, Record, Scalar, edn, wellformed,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -222,4 +222,26 @@ fn what_is_not_known_is_said_so() {
     for format in Format::ALL {
         assert_eq!(format.as_str().parse(), Ok(format));
     }
+}
+
+#[test]
+fn what_verifiable_clients_print_one_after_the_other_is_put_in_order_of_time() {
+    let line = |time: u64, value: u64, of_producer: bool| {
+        let name = if of_producer { "producer_send_success" } else { "record_data" };
+        format!(
+            "{{\"timestamp\":{time},\"name\":\"{name}\",\"value\":\"{value}\",\"topic\":\"t\",\"partition\":0,\"offset\":{value}}}\n"
+        )
+    };
+    let pause = "{\"timestamp\":1005,\"name\":\"records_consumed\",\"count\":1}\n";
+    let producer = [line(1000, 0, true), line(1010, 1, true)].concat();
+    let consumer = [line(1005, 0, false), pause.into(), line(1015, 1, false)].concat();
+    let history = read(&[producer.clone(), consumer].concat(), "verifiable.log");
+    let fs: Vec<&str> = (0..history.len()).map(|i| history.f(i).as_str()).collect();
+    assert_eq!(fs, ["send", "poll", "send", "poll"]);
+    assert_eq!(wellformed::check(&history), []);
+    // A clock that went back is not mended.
+    let consumer = [line(1015, 0, false), pause.into(), line(1005, 1, false)].concat();
+    let history = read(&[producer, consumer].concat(), "verifiable.log");
+    let problems = wellformed::check(&history);
+    assert!(problems.iter().any(|p| p.kind == ProblemKind::ReversedTime), "{problems:?}");
 }

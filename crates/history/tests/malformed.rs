@@ -1,6 +1,6 @@
 //! The corpus of malformed files: each has an expectation of its own beside it.
 
-use perjury_history::{ReadOptions, jsonl};
+use perjury_history::{ReadOptions, formats, jsonl};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the corpus")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
+        .filter(|path| !path.to_string_lossy().ends_with(".expected.json"))
         .collect();
     cases.sort();
     cases
@@ -41,7 +41,11 @@ fn judge(path: &Path) -> Result<(), String> {
     let expected = std::fs::read(path.with_extension("expected.json")).expect("an expectation");
     let expected: Expected = serde_json::from_slice(&expected).expect("an expectation");
     let text = std::fs::read(path).expect("the file");
-    let read = jsonl::read(text.as_slice(), &name, &ReadOptions::default());
+    let read = if name.starts_with("foreign-") {
+        formats::read_any(text.as_slice(), &name, None)
+    } else {
+        jsonl::read(text.as_slice(), &name, &ReadOptions::default())
+    };
     let right = match (&read, &expected.error) {
         (Ok(history), None) => {
             Some(history.len()) == expected.events

@@ -275,16 +275,20 @@ fn anomalies(files: &[PathBuf]) -> Result<Vec<String>> {
             }
         }
     }
-    for file in files
-        .iter()
-        .filter(|f| f.starts_with("histories") && f.extension().is_some_and(|e| e == "jsonl"))
-    {
+    for file in files.iter().filter(|f| f.starts_with("histories") && is_history(f)) {
         if !root().join(file.with_extension("expected.json")).is_file() {
             breaches
                 .push(format!("{} has no hand-judged .expected.json beside it", file.display()));
         }
     }
     Ok(breaches)
+}
+
+/// Whether a file of the corpus is a history: native, EDN or, among the malformed ones, elle-cli's JSON.
+fn is_history(file: &Path) -> bool {
+    let name = file.to_string_lossy();
+    let known = [".jsonl", ".edn", ".json"].iter().any(|ending| name.ends_with(ending));
+    known && !name.ends_with(".expected.json")
 }
 
 /// README.md's code map names every crate.

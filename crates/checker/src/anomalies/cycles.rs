@@ -48,7 +48,7 @@ const fn cycle(name: &'static str, title: &'static str, clause: Clause) -> Entry
         Clause::NoCircularReads => (
             "Operations read from each other in a circle.",
             "Transactions acted on each other's uncommitted data.",
-            "operations that are no transactions, or isolation.level=read_uncommitted",
+            "operations outside of transactions, or isolation.level=read_uncommitted",
         ),
         _ => (
             "Operations depend on each other in a circle that includes what one of them did not see.",

@@ -81,23 +81,26 @@ fn run(ctx: &Context<'_>) -> Found {
                     }
                 });
                 for ((id, deletion), (slot, offset)) in found {
-                    tally.add(true, 0, at, (id, slot, offset, deletion, row));
+                    tally.add(true, 0, at, (id, slot, offset, deletion, *since, row));
                 }
             }
             _ => {}
         }
     }
     let (count, sound) = (tally.count, tally.sound);
-    let examples = tally.cases().into_iter().map(|(id, slot, offset, deletion, row)| {
+    let examples = tally.cases().into_iter().map(|(id, slot, offset, deletion, since, row)| {
         let (around, fault) = ctx.fault_around(row);
+        let key = ctx.key(id);
+        let told = deletions.iter().find(|d| d.row == deletion && d.key == key);
+        let below = told.map_or_else(String::new, |d| format!(" below offset {}", d.below));
         let text = format!(
-            "{} deleted records of {}; {}, whose consumer was assigned afterwards, returned {}{around}.",
+            "{} deleted the records of {key}{below}; {}, whose consumer was assigned afterwards, was still given {}{around}.",
             capital(&ctx.op(deletion)),
-            ctx.key(id),
             ctx.op(row),
             ctx.placed(id, slot, Some(offset)),
         );
-        let mut example = ctx.example(id, slot, Some(offset), [deletion, row], text);
+        let assigned = ctx.history.pair(since).unwrap_or(since);
+        let mut example = ctx.example(id, slot, Some(offset), [deletion, assigned, row], text);
         example.fault = fault;
         example
     });

@@ -62,13 +62,13 @@ fn run(ctx: &Context<'_>) -> Found {
     let examples = tally.cases().into_iter().map(|(one, other, generation)| {
         let (around, fault) = ctx.fault_around(other.row);
         let text = format!(
-            "In generation {generation}{} {} was assigned to member {} ({}) and to member {} ({}){around}.",
-            super::of_group(&one.group),
+            "Within generation {generation}, {} was assigned both to member {} ({}) and to member {} ({}){}{around}.",
             one.key,
             one.member,
             ctx.op(one.row),
             other.member,
             ctx.op(other.row),
+            super::of_group(&one.group),
         );
         let mut example = ctx.note(Some(&one.key), None, [one.row, other.row], text);
         example.fault = fault;

@@ -33,18 +33,21 @@ use std::collections::BTreeMap;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "early-read",
-    counted: ("record read before it was sent", "records read before they were sent"),
-    title: "a record was read before it was sent",
+    counted: ("record read too early", "records read too early"),
+    title: "a record was read too early",
     origin: Origin::Perjury,
     clause: Clause::Integrity,
-    meaning: "A poll ended with a record whose send began later.",
-    impact: "Cause and effect are reversed; or the record of events cannot be trusted.",
+    meaning: "A poll returned a record before it was sent, before its transaction's commit was asked for, or above the \
+              last stable offset.",
+    impact: "Consumers act on what may never come about.",
     causes: &[
-        "values that are not unique, so that an older record is taken for this one",
-        "a recorder that orders events wrongly",
-        "a topic that was not empty at the start",
+        "a fetch with read_committed that is served beyond the last stable offset",
+        "a last stable offset that moves before the transaction has ended",
+        "where nobody had sent it yet: values that are not unique, a topic that was not empty, or a recorder that orders \
+         events wrongly",
     ],
-    advice: "Check first how the history was recorded; a broker can hardly do this.",
+    advice: "Compare the record's offset with the last stable offset at the time of the fetch. Where the send itself began \
+             later, check the recording first: a broker can hardly do that.",
     legal_if: "",
     run: Some(run),
 };

@@ -44,7 +44,7 @@ pub(super) const ENTRY: Entry = Entry {
         "an aborted transaction whose records were visible",
     ],
     advice: "Look at both transactions: which offsets did each send with its records, and under which producer epoch?",
-    legal_if: "operations that are no transactions, or isolation.level=read_uncommitted",
+    legal_if: "processing outside of transactions, or isolation.level=read_uncommitted",
     run: Some(run),
 };
 
@@ -56,7 +56,8 @@ type Output = (At, usize);
 #[derive(Debug)]
 enum Case {
     Twice(At, Output, Output),
-    Never(At, usize),
+    /// The input, and the operation that committed this position beyond it.
+    Never(At, usize, i64),
 }
 
 /// The outputs by input, and for each input topic-partition how far and by which operation it was consumed.
@@ -138,7 +139,7 @@ fn run(ctx: &Context<'_>) -> Found {
             let missing = !flow.outputs.contains_key(&(*id, slot));
             if missing && committed && key.first_read(slot).is_some() {
                 let at = u32::try_from(*row).unwrap_or(u32::MAX);
-                tally.add(true, 0, at, Case::Never((*id, slot), *row));
+                tally.add(true, 0, at, Case::Never((*id, slot), *row, *end));
             }
         }
     }
@@ -152,7 +153,7 @@ fn example(ctx: &Context<'_>, case: &Case) -> Example {
     let (input, rows, text) = match case {
         Case::Twice(input, one, other) => {
             let text = format!(
-                "{} was processed twice: {} made {} of it, and {} made {}; both were read.",
+                "{} was processed twice: {} produced {} from it, and {} produced {}; consumers read both.",
                 crate::words::capital(&placed(*input)),
                 ctx.op(one.1),
                 placed(one.0),
@@ -161,9 +162,11 @@ fn example(ctx: &Context<'_>, case: &Case) -> Example {
             );
             (*input, vec![one.1, other.1], text)
         }
-        Case::Never(input, row) => {
+        Case::Never(input, row, end) => {
+            let position = format!("position {end} of {}", ctx.key(input.0));
             let text = format!(
-                "{} was consumed, since {} committed a position beyond it, but no operation made anything of it.",
+                "{} was skipped: {} committed {position}, which says that it was processed, but no operation produced \
+                 anything from it.",
                 crate::words::capital(&placed(*input)),
                 ctx.op(*row),
             );

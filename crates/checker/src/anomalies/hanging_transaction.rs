@@ -80,12 +80,13 @@ fn run(ctx: &Context<'_>) -> Found {
     let examples = tally.cases().into_iter().map(|(first, last, stood)| {
         let offset = last.figures[LAST_STABLE];
         let text = format!(
-            "From {} to {}, for {}, the last stable offset of {} stood at {} below a high watermark of {}.",
-            ctx.op(first.row),
-            ctx.op(last.row),
-            duration(stood),
+            "The last stable offset of {} stood at {} for {}, from {} to {}, while the high watermark was at {}: a \
+             transaction that begins there was open all that time.",
             last.key,
             offset.unwrap_or_default(),
+            duration(stood),
+            ctx.op(first.row),
+            ctx.op(last.row),
             last.figures[HIGH_WATERMARK].unwrap_or_default(),
         );
         ctx.note(Some(&last.key), offset, [first.row, last.row], text)

@@ -29,7 +29,7 @@ use crate::removals::{Keyed, Register};
 use crate::tally::Tally;
 use crate::words::capital;
 use perjury_history::KeyId;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "lost-last-value",
@@ -49,13 +49,13 @@ pub(super) const ENTRY: Entry = Entry {
     run: Some(run),
 };
 
-/// What the final read returned.
-fn returned(ctx: &Context<'_>, begin: usize) -> FxHashSet<(KeyId, Slot)> {
-    let mut all = FxHashSet::default();
+/// What the final read returned, and the first operation that did.
+fn returned(ctx: &Context<'_>, begin: usize) -> FxHashMap<(KeyId, Slot), usize> {
+    let mut all = FxHashMap::default();
     for row in ctx.index.data_completions().filter(|i| ctx.is_ok(*i)) {
         if ctx.invoked(row).is_some_and(|invoked| invoked > begin) {
             ctx.index.for_each_read(row, |id, slot, _| {
-                all.insert((id, slot));
+                all.entry((id, slot)).or_insert(row);
             });
         }
     }
@@ -79,7 +79,7 @@ fn run(ctx: &Context<'_>) -> Found {
         if reached < target || !last.acknowledged || !before || register.sends.iter().any(open) {
             continue;
         }
-        let sees = |send: &Keyed| seen.contains(&(*id, send.slot));
+        let sees = |send: &Keyed| seen.contains_key(&(*id, send.slot));
         let Some(instead) = wrong(register, last, sees) else { continue };
         let sound = ctx.promises.durable(ctx.acks(last.row));
         let row = u32::try_from(last.row).unwrap_or(u32::MAX);
@@ -88,18 +88,21 @@ fn run(ctx: &Context<'_>) -> Found {
     let (count, sound) = (tally.count, tally.sound);
     let examples = tally.cases().into_iter().map(|(id, name, last, instead)| {
         let (around, fault) = ctx.fault_near(last.row);
-        let what = if last.tombstone { "deleted key" } else { "is the last value of key" };
+        let what = if last.tombstone { "a tombstone for" } else { "the last value of" };
         let placed = capital(&ctx.placed(id, last.slot, last.offset));
-        let found = match instead {
-            Some(old) => format!("returned {} of that key", ctx.placed(id, old.slot, old.offset)),
-            None => "returned no value of that key".into(),
-        };
+        let read = instead.and_then(|old| seen.get(&(id, old.slot)).copied());
+        let found = instead.zip(read).map(|(old, read)| {
+            let old = ctx.placed(id, old.slot, old.offset);
+            let whose = if last.tombstone { "which it deletes" } else { "an older value of that key" };
+            format!("{} returned {old}, {whose}", ctx.op(read))
+        });
+        let found = found.unwrap_or_else(|| "returned no value of that key at all".into());
         let text = format!(
-            "{placed} {what} {name}, acknowledged by {}{around}; the final read, which began later and went past it, did \
-             not return it and {found}.",
+            "{placed} is {what} key {name} and was acknowledged by {}{around}; the final read, which began afterwards and \
+             went past that offset, did not return it, and {found}.",
             ctx.op(last.row),
         );
-        let rows = [Some(last.row), instead.map(|old| old.row)].into_iter().flatten();
+        let rows = [Some(last.row), instead.map(|old| old.row), read].into_iter().flatten();
         let mut example = ctx.example(id, last.slot, last.offset, rows, text);
         example.fault = fault;
         example

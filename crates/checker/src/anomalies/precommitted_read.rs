@@ -36,7 +36,7 @@ pub(super) const ENTRY: Entry = Entry {
         "a last stable offset that moves too early",
     ],
     advice: "Check the isolation.level that the fetch request carried, and the last stable offset in its response.",
-    legal_if: "operations that are no transactions, or isolation.level=read_uncommitted",
+    legal_if: "operations outside of transactions, or isolation.level=read_uncommitted",
     run: Some(run),
 };
 

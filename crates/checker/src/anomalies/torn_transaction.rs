@@ -38,7 +38,7 @@ pub(super) const ENTRY: Entry = Entry {
         "acknowledged records that were lost in one of the partitions",
     ],
     advice: "Compare the markers of the transaction in all of its partitions, and the producer epochs they carry.",
-    legal_if: "operations that are no transactions",
+    legal_if: "sends outside of a transaction",
     run: Some(run),
 };
 

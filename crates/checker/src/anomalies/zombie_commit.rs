@@ -66,12 +66,12 @@ fn run(ctx: &Context<'_>) -> Found {
         let Claim { at: (group, key), member, generation, row, offset, .. } = claim;
         let (around, fault) = ctx.fault_around(*row);
         let text = format!(
-            "{} gave {key}{} to member {} in generation {}; {}, invoked afterwards by member {member} of generation \
-             {generation}, committed offset {offset}{around}.",
-            crate::words::capital(&ctx.op(by.row)),
-            super::of_group(group),
+            "{key} was given to member {}{} in generation {}, as {} shows; {}, invoked afterwards by member {member} of \
+             generation {generation}, was accepted and committed offset {offset}{around}.",
             by.member,
+            super::of_group(group),
             by.generation.unwrap_or_default(),
+            ctx.op(by.row),
             ctx.op(*row),
         );
         let mut example = ctx.note(Some(key), Some(*offset), [by.row, *row], text);

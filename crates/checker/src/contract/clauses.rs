@@ -46,8 +46,8 @@ pub(super) fn rule(p: &Promises, clause: Clause) -> Rule {
         Clause::RealTimeOrder => real_time_order(p),
         Clause::Integrity => say(
             Violation,
-            "A consumer is given what a producer sent, unchanged and not before it was sent; the record format \
-             protects every batch by a checksum (KIP-98, record batch format).",
+            "A consumer is given what a producer sent, unchanged and not before it was sent, with read_committed not \
+             before its transaction has ended; the record format protects every batch by a checksum (KIP-98).",
         ),
         Clause::Atomicity => atomicity(p),
         Clause::NoCircularReads => circular_reads(p),

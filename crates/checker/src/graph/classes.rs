@@ -36,7 +36,7 @@ impl Class {
     /// The name that Elle gives to a circle of this class.
     pub fn name(self, variant: Variant) -> &'static str {
         let at = self as usize * 3 + variant as usize;
-        CYCLE_NAMES[at]
+        ALL_NAMES[at]
     }
 
     /// Whether a circle of this class may have such an edge.
@@ -84,25 +84,7 @@ impl Variant {
     }
 }
 
-const CYCLE_NAMES: [&str; 15] = [
-    "G0",
-    "G0-process",
-    "G0-realtime",
-    "G1c",
-    "G1c-process",
-    "G1c-realtime",
-    "G-single",
-    "G-single-process",
-    "G-single-realtime",
-    "G-nonadjacent",
-    "G-nonadjacent-process",
-    "G-nonadjacent-realtime",
-    "G2-item",
-    "G2-item-process",
-    "G2-item-realtime",
-];
-
-/// Every name that a search for circles can give.
+/// Every name that a search for circles can give; those of circles come first, class by class and variant by variant.
 pub const ALL_NAMES: [&str; 29] = [
     "G0",
     "G0-process",

@@ -1,7 +1,7 @@
 //! What a decision consists of: the answer and its certificate.
 
 use super::budget::Exhausted;
-use super::op::OpRef;
+use super::op::{Op, OpRef};
 use perjury_history::Scalar;
 use serde::Serialize;
 
@@ -154,6 +154,26 @@ pub struct Violation {
     pub attempts: Vec<Attempt>,
     /// The proof in a sentence.
     pub sentence: String,
+}
+
+impl Violation {
+    /// A rule that was broken without a search. The operation that cannot be placed is the one that returned at
+    /// `prefix_end`, or else the first of those that contradict each other.
+    pub(crate) fn found<C>(
+        ops: &[Op<C>],
+        contradicting: impl IntoIterator<Item = OpRef>,
+        (prefix_end, prefix): (u64, Vec<u64>),
+        rule: &'static str,
+        sentence: String,
+    ) -> Violation {
+        let mut others: Vec<OpRef> = contradicting.into_iter().collect();
+        let op = ops.iter().find(|op| op.ret == Some(prefix_end)).map(Op::id);
+        let op = op.or(others.first().copied());
+        let op = op.unwrap_or(OpRef { invoke: prefix_end, ret: Some(prefix_end) });
+        others.retain(|other| other.invoke != op.invoke);
+        others.dedup();
+        Violation { rule, op, others, prefix_end, prefix, attempts: Vec::new(), sentence }
+    }
 }
 
 /// The answer for one object with its certificate.

@@ -3,10 +3,11 @@
 
 use super::{judged, plain, ranked};
 use crate::anomalies::{self, Counsel};
-use crate::observed::Observed;
+use crate::observed::{Observed, word};
 use crate::report::{Anomaly, Example, Judgement, Report, Verdict};
 use crate::words;
-use perjury_history::{F, History, Kind, Mop, Payload, PolledKey, Process};
+use perjury_history::{Event, F, History, Kind, Mop, Payload, PolledKey, Process};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -253,9 +254,43 @@ fn line(history: &History, row: usize) -> String {
         Payload::Keys(keys) => words::list_some(keys, 8),
         Payload::Json(value) => value.to_string().chars().take(160).collect(),
     };
-    let what = if what.is_empty() { what } else { format!(": {what}") };
+    let parts: Vec<String> =
+        [what].into_iter().chain(beside(&event)).filter(|part| !part.is_empty()).collect();
+    let what = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
     let error = event.error.map_or_else(String::new, |e| format!(" ({})", e.code));
     plain(&format!("[{row}]{time} {who}: {f} {how}{what}{error}"))
+}
+
+/// What an operation says beside its value that proofs about groups, transactions and seeks rest on.
+fn beside(event: &Event) -> Vec<String> {
+    let mut said = Vec::new();
+    let field = |name: &str| event.ext.get(name);
+    for entry in field("rebalance_log").and_then(Value::as_array).into_iter().flatten() {
+        let keys = entry.get("keys").and_then(Value::as_array).into_iter().flatten();
+        let keys: Vec<String> = keys.map(word).collect();
+        let how = entry.get("type").or_else(|| entry.get("op")).map_or_else(String::new, word);
+        let generation = entry.get("generation").map(word);
+        let generation = generation.map_or_else(String::new, |g| format!(" in generation {g}"));
+        if !how.is_empty() && !keys.is_empty() {
+            said.push(format!("{how} {}{generation}", words::list_some(&keys, 8)));
+        }
+    }
+    if let Some(offsets) = field("offsets").and_then(Value::as_object) {
+        let places: Vec<String> =
+            offsets.iter().map(|(key, at)| format!("position {at} of {key}")).collect();
+        if !places.is_empty() {
+            said.push(format!("with {}", words::list_some(&places, 8)));
+        }
+    }
+    for name in ["member", "generation", "transactional_id"] {
+        if let Some(value) = field(name) {
+            said.push(format!("{} {}", name.replace('_', " "), word(value)));
+        }
+    }
+    if field("seek_to_beginning").and_then(Value::as_bool) == Some(true) {
+        said.push("from the beginning".into());
+    }
+    said
 }
 
 /// A time with milliseconds, so that events can be told apart: `0.150 s`.

@@ -2,8 +2,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 use perjury_checker::{Contract, Options, Report, check};
-use perjury_history::jsonl::{self, ReadOptions};
-use perjury_history::{Event, History, HistoryBuilder};
+use perjury_history::{Event, History, HistoryBuilder, formats};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,7 +79,7 @@ pub(crate) fn corpus() -> Vec<Case> {
                 continue;
             } else if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "jsonl") {
+            } else if path.extension().is_some_and(|e| e == "jsonl" || e == "edn") {
                 let beside = path.with_extension("expected.json");
                 let text = std::fs::read_to_string(&beside)
                     .unwrap_or_else(|e| panic!("{}: {e}", beside.display()));
@@ -99,7 +98,7 @@ pub(crate) fn corpus() -> Vec<Case> {
 /// Reads a history of the corpus.
 pub(crate) fn read(path: &Path) -> History {
     let bytes = std::fs::read(path).expect("the corpus is readable");
-    jsonl::read(bytes.as_slice(), &path.display().to_string(), &ReadOptions::default())
+    formats::read_any(bytes.as_slice(), &path.display().to_string(), None)
         .unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::event::{Event, F, Kind, Mop, Payload, Process, RecordMeta, Scalar};
 use crate::header::Header;
-use crate::intern::{KeyId, ValueId};
+use crate::intern::{KeyId, ValueId, ValueTable};
 use rustc_hash::FxHashMap;
 
 /// Builds a [`History`] row by row, either from whole [`Event`]s or, without an allocation a row, micro-operation by
@@ -209,6 +209,36 @@ impl HistoryBuilder {
         h.values.push(value.0);
     }
 
+    /// Appends records with consecutive or other known offsets and integer values, which carry nothing else, to the group
+    /// under way, as [`record`](Self::record) does one by one.
+    pub(crate) fn records(&mut self, offsets: &[i64], values: &[i64]) {
+        let at = self.history.values.len();
+        let plain = values.iter().all(|value| ValueTable::is_plain(*value));
+        let room = u32::try_from(at + values.len()).is_ok();
+        if let (Some(group), Some(first), true) =
+            (self.history.groups.last_mut(), offsets.first(), plain && room)
+        {
+            let before = i64::try_from(at - group.first as usize).unwrap_or(i64::MAX);
+            let follows = match before {
+                0 => group.head & LISTED != 0 && *first != NONE,
+                _ => group.head & LISTED == 0 && group.offsets.checked_add(before) == Some(*first),
+            };
+            let steps = offsets.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+            if follows && steps && offsets.len() == values.len() {
+                if before == 0 {
+                    group.head &= !LISTED;
+                    group.offsets = *first;
+                }
+                self.history.values.extend_from_slice(values);
+                return;
+            }
+        }
+        for (offset, value) in offsets.iter().zip(values) {
+            let value = self.int_value(*value);
+            self.record(Some(*offset), value, None);
+        }
+    }
+
     /// Ends the poll under way.
     pub fn end_poll(&mut self) {
         let at = self.small(self.history.groups.len());
@@ -273,8 +303,14 @@ impl HistoryBuilder {
         h.kinds.push(kind);
         h.fs.push(f);
         h.pairs.push(pair);
+        if index.is_multiple_of(64) {
+            h.has_extra.push(0);
+        }
         if let Some(ExtraId(id)) = extra {
             h.extra_rows.push((at, id));
+            if let Some(rows) = h.has_extra.last_mut() {
+                *rows |= 1 << (index % 64);
+            }
         }
         h.mop_ends.push(mops);
         self.mark = Mark {
@@ -327,6 +363,7 @@ impl HistoryBuilder {
         h.offsets.shrink_to_fit();
         h.values.shrink_to_fit();
         h.metas.shrink_to_fit();
+        h.has_extra.shrink_to_fit();
         h.extra_rows.shrink_to_fit();
         h.extras.shrink_to_fit();
         h

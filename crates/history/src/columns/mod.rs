@@ -86,6 +86,8 @@ pub struct History {
     offsets: Vec<i64>,
     values: Vec<i64>,
     metas: Vec<(u32, RecordMeta)>,
+    /// One bit a row: whether it has an extra. Most rows have none, and every analysis asks.
+    has_extra: Vec<u64>,
     extra_rows: Vec<(u32, u32)>,
     extras: Vec<Extra>,
     keys: Interner,
@@ -302,6 +304,9 @@ impl History {
 
     /// What row `i` has beside its micro-operations, if anything.
     pub fn extra(&self, i: usize) -> Option<&Extra> {
+        if self.has_extra.get(i / 64).is_none_or(|rows| rows >> (i % 64) & 1 == 0) {
+            return None;
+        }
         // Histories in which every row has one are common (foreign ones), and so are those in which few rows do.
         let at = match self.extra_rows.get(i) {
             Some((row, _)) if *row as usize == i => i,

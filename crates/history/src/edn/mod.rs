@@ -36,16 +36,28 @@ pub fn read_edn(
     name: &str,
     options: &ReadOptions,
 ) -> Result<History, ReadError> {
-    let mut forms = Forms::new(source, name, options.line_bytes_max);
-    let mut builder = HistoryBuilder::default();
     let mut reader = RowReader::default();
-    while let Some(text) = forms.next_form()? {
+    read_forms(source, name, options, |text, builder| {
         if builder.is_empty()
             && let Some(header) = header_in(text)
         {
-            builder = HistoryBuilder::new(header);
+            *builder = HistoryBuilder::new(header);
         }
-        if let Err(fault) = reader.read(text, &mut builder) {
+        reader.read(text, builder).map(drop)
+    })
+}
+
+/// Reads a history whose operations are forms of EDN or JSON, each of which `row` puts into the builder.
+pub(crate) fn read_forms(
+    source: impl BufRead,
+    name: &str,
+    options: &ReadOptions,
+    mut row: impl FnMut(&str, &mut HistoryBuilder) -> Result<(), Fault>,
+) -> Result<History, ReadError> {
+    let mut forms = Forms::new(source, name, options.line_bytes_max);
+    let mut builder = HistoryBuilder::default();
+    while let Some(text) = forms.next_form()? {
+        if let Err(fault) = row(text, &mut builder) {
             return Err(forms.error(fault));
         }
         if builder.is_full() || builder.len() as u64 > options.events_max {
@@ -53,14 +65,6 @@ pub fn read_edn(
             return Err(forms.error(Fault { at: 0, kind }));
         }
     }
-    finish(&forms, builder)
-}
-
-/// Ends a history that was cut into forms.
-pub(crate) fn finish<R: BufRead>(
-    forms: &Forms<R>,
-    mut builder: HistoryBuilder,
-) -> Result<History, ReadError> {
     if forms.is_empty() {
         return Err(forms.error(Fault { at: 0, kind: ReadErrorKind::Empty }));
     }

@@ -2,10 +2,11 @@
 
 use super::cursor::Cursor;
 use super::datum;
-use crate::columns::{Extra, ExtraId, HistoryBuilder, PROCESS_MAX};
+use crate::columns::{Extra, HistoryBuilder, PROCESS_MAX};
 use crate::event::{F, Kind, OpError, Payload, Process, RecordMeta, Scalar};
 use crate::extras::{ExtraCache, Rare, Span};
 use crate::intern::{KeyId, ValueId};
+use crate::numbering::Numbering;
 use crate::read_error::Fault;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ const FIELDS: [&str; 7] = ["index", "time", "process", "type", "f", "value", "er
 pub(crate) struct RowReader {
     extras: ExtraCache,
     others: Vec<(Span, Span)>,
+    numbering: Numbering,
 }
 
 #[derive(Default)]
@@ -69,7 +71,8 @@ impl RowReader {
         {
             fields.value = None;
         }
-        let extra = self.extra(text, &f, &fields, builder)?;
+        let rare = Rare { value: fields.value, error: fields.error, others: &self.others };
+        let extra = self.extras.of_row(text, &f, rare, builder, build_extra)?;
         builder.finish_row_shared(fields.time, fields.process, kind, f, extra);
         Ok(true)
     }
@@ -83,8 +86,14 @@ impl RowReader {
             let name = c.skip()?;
             // Symbols and strings name a field as keywords do.
             match datum::name(c.slice(name)).trim_matches('"') {
-                // The position is the index: parts of histories keep the numbers of the whole.
-                "index" => drop(c.skip()?),
+                "index" => {
+                    c.peek()?;
+                    let at = c.at;
+                    match c.integer()? {
+                        Some(index) => self.numbering.next(index, at)?,
+                        None => drop(c.skip()?),
+                    }
+                }
                 "time" => {
                     fields.time = c.integer()?;
                     if fields.time.is_none() && !c.eat_nil()? {
@@ -105,34 +114,17 @@ impl RowReader {
         }
         Ok(fields)
     }
-
-    fn extra(
-        &mut self,
-        text: &str,
-        f: &F,
-        fields: &Fields,
-        builder: &mut HistoryBuilder,
-    ) -> Result<Option<ExtraId>, Fault> {
-        let others = &self.others;
-        let rare = Rare { value: fields.value, error: fields.error, others };
-        self.extras.of_row(text, f, rare, builder, || build_extra(text, f, fields, others))
-    }
 }
 
-fn build_extra(
-    text: &str,
-    f: &F,
-    fields: &Fields,
-    others: &[(Span, Span)],
-) -> Result<Extra, Fault> {
+fn build_extra(text: &str, f: &F, rare: Rare<'_>) -> Result<Extra, Fault> {
     let mut extra = Extra::default();
-    if let Some(span) = fields.value {
+    if let Some(span) = rare.value {
         extra.payload = payload(text, span, f)?;
     }
-    if let Some(span) = fields.error {
+    if let Some(span) = rare.error {
         extra.error = error(&datum::json(&mut Cursor::part(text, span))?);
     }
-    for (name, value) in others {
+    for (name, value) in rare.others {
         let value = datum::json(&mut Cursor::part(text, *value))?;
         let at = name.0;
         let (name, value) = known(&plain_name(&mut Cursor::part(text, *name))?, value);

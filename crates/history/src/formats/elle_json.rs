@@ -1,12 +1,12 @@
 //! elle-cli's JSON: operation objects in one array or one after the other.
 
-use crate::columns::{History, HistoryBuilder, PROCESS_MAX};
+use crate::columns::{History, PROCESS_MAX};
 use crate::edn;
 use crate::event::{Event, F, Kind, Process};
 use crate::event_json;
-use crate::forms::Forms;
 use crate::jsonl::ReadOptions;
-use crate::read_error::{Fault, ReadError, ReadErrorKind};
+use crate::numbering::Numbering;
+use crate::read_error::{Fault, ReadError};
 use serde_json::{Map, Value};
 use std::io::BufRead;
 
@@ -16,22 +16,14 @@ pub(super) fn read(
     name: &str,
     options: &ReadOptions,
 ) -> Result<History, ReadError> {
-    let mut forms = Forms::new(source, name, options.line_bytes_max);
-    let mut builder = HistoryBuilder::default();
-    while let Some(text) = forms.next_form()? {
-        match operation(text) {
-            Ok(event) => builder.push(&event),
-            Err(fault) => return Err(forms.error(fault)),
-        }
-        if builder.is_full() || builder.len() as u64 > options.events_max {
-            let kind = ReadErrorKind::TooMany { limit: options.events_max };
-            return Err(forms.error(Fault { at: 0, kind }));
-        }
-    }
-    edn::finish(&forms, builder)
+    let mut numbering = Numbering::default();
+    edn::read_forms(source, name, options, |text, builder| {
+        builder.push(&operation(text, &mut numbering)?);
+        Ok(())
+    })
 }
 
-fn operation(text: &str) -> Result<Event, Fault> {
+fn operation(text: &str, numbering: &mut Numbering) -> Result<Event, Fault> {
     let value: Value = serde_json::from_str(text).map_err(|e| {
         let before = text.split_inclusive('\n').take(e.line().saturating_sub(1)).map(str::len);
         let at = before.sum::<usize>() + e.column().saturating_sub(1);
@@ -41,6 +33,11 @@ fn operation(text: &str) -> Result<Event, Fault> {
     let Value::Object(fields) = value else {
         return Err(Fault::field(0, "an operation is an object"));
     };
+    let index = fields.iter().find(|(name, _)| edn::name(name) == "index");
+    if let Some(index) = index.and_then(|(_, index)| index.as_i64()) {
+        let at = text.find("\"index\"").or_else(|| text.find("\":index\""));
+        numbering.next(index, at.unwrap_or_default())?;
+    }
     event(fields).map_err(|message| Fault::field(0, message))
 }
 

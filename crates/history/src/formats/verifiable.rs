@@ -3,6 +3,9 @@
 //! The producer becomes process 0, the consumer process 1; there are no invocations. An acknowledged record is an ok
 //! send, one that was given up is a send of unknown outcome, since a retry may have been written. Consecutive records
 //! are one ok poll. Assigned and revoked partitions become the assignment that results from them.
+//!
+//! What stands one after the other happened side by side, so the rows are put in order of their times; not so if the clock
+//! of one of the two went back, which is then a flaw of the history.
 
 use crate::columns::{History, HistoryBuilder};
 use crate::event::{Event, F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
@@ -179,6 +182,7 @@ impl Events {
 
     /// A send that was given up names no partition: the records that were read tell where it went, if anywhere.
     fn finish(mut self) -> History {
+        in_order_of_time(&mut self.rows);
         let mut places: FxHashMap<Scalar, Scalar> = FxHashMap::default();
         let given_up = |e: &Event| e.kind == Kind::Info && e.f == F::Send;
         if self.rows.iter().any(given_up) {
@@ -208,6 +212,24 @@ impl Events {
         }
         builder.finish()
     }
+}
+
+/// Puts the rows of producer and consumer in order of their times, of which each has its own in order already.
+fn in_order_of_time(rows: &mut Vec<Event>) {
+    let mut last = [i64::MIN; 2];
+    let mut timed = Vec::with_capacity(rows.len());
+    for row in rows.iter() {
+        let last = &mut last[usize::from(row.process == Some(CONSUMER))];
+        let time = row.time.unwrap_or(*last);
+        if time < *last {
+            return;
+        }
+        *last = time;
+        timed.push(time);
+    }
+    let mut sorted: Vec<(i64, Event)> = timed.into_iter().zip(rows.drain(..)).collect();
+    sorted.sort_by_key(|(time, _)| *time);
+    rows.extend(sorted.into_iter().map(|(_, row)| row));
 }
 
 fn key(said: &Said) -> Result<Scalar, Fault> {

@@ -39,38 +39,9 @@ impl Default for ReadOptions {
 /// Names line and column of the first flaw: see [`ReadErrorKind`].
 pub fn read(source: impl BufRead, name: &str, options: &ReadOptions) -> Result<History, ReadError> {
     let mut lines = Lines::new(source, options.line_bytes_max);
-    let header = read_header_line(&mut lines, name)?;
-    let mut builder = HistoryBuilder::new(header);
-    let mut reader = RowReader::default();
-    let mut last_time = i64::MIN;
-    loop {
-        let number = lines.number + 1;
-        let line = match lines.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => return Ok(builder.finish()),
-            Err(kind) => {
-                return Err(ReadError { name: name.into(), line: number, column: 1, kind });
-            }
-        };
-        let fault = |f: Fault| f.in_line(name, number, line.bytes);
-        let parsed = match parse(&line, &mut reader, &mut builder) {
-            Ok(Some(parsed)) => parsed,
-            Ok(None) => continue,
-            Err(_) if !line.ended => {
-                builder.mark_torn(line.bytes.len() as u64);
-                return Ok(builder.finish());
-            }
-            Err(f) => return Err(fault(f)),
-        };
-        check_order(&parsed, 0, &builder, last_time, options).map_err(fault)?;
-        last_time = parsed.time.map_or(last_time, |(t, _)| last_time.max(t));
-        let time = parsed.time.map(|(t, _)| t);
-        builder.finish_row_shared(time, parsed.process, parsed.kind, parsed.f, parsed.extra);
-        if builder.is_full() {
-            let kind = ReadErrorKind::TooMany { limit: options.events_max };
-            return Err(fault(Fault { at: 0, kind }));
-        }
-    }
+    let builder = HistoryBuilder::new(read_header_line(&mut lines, name)?);
+    let place = Place { index: 0, line: 1, time: i64::MIN };
+    read_rows(&mut lines, builder, name, place, true, options)
 }
 
 /// Reads the header alone: what a history says about itself.
@@ -108,7 +79,19 @@ pub fn read_stretch(
     options: &ReadOptions,
 ) -> Result<History, ReadError> {
     let mut lines = Lines::new(text, options.line_bytes_max);
-    let mut builder = HistoryBuilder::default();
+    read_rows(&mut lines, HistoryBuilder::default(), name, place, false, options)
+}
+
+/// Reads the lines that are left as events. With `salvage`, a torn last line is left out and reported; otherwise it is an
+/// error.
+fn read_rows<R: BufRead>(
+    lines: &mut Lines<R>,
+    mut builder: HistoryBuilder,
+    name: &str,
+    place: Place,
+    salvage: bool,
+    options: &ReadOptions,
+) -> Result<History, ReadError> {
     let mut reader = RowReader::default();
     let mut last_time = place.time;
     loop {
@@ -121,13 +104,23 @@ pub fn read_stretch(
             }
         };
         let fault = |f: Fault| f.in_line(name, number, line.bytes);
-        let Some(parsed) = parse(&line, &mut reader, &mut builder).map_err(fault)? else {
-            continue;
+        let parsed = match parse(&line, &mut reader, &mut builder) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => continue,
+            Err(_) if salvage && !line.ended => {
+                builder.mark_torn(line.bytes.len() as u64);
+                return Ok(builder.finish());
+            }
+            Err(f) => return Err(fault(f)),
         };
         check_order(&parsed, place.index, &builder, last_time, options).map_err(fault)?;
-        last_time = parsed.time.map_or(last_time, |(t, _)| last_time.max(t));
-        let time = parsed.time.map(|(t, _)| t);
+        let time = parsed.time.map(|(time, _)| time);
+        last_time = time.map_or(last_time, |time| last_time.max(time));
         builder.finish_row_shared(time, parsed.process, parsed.kind, parsed.f, parsed.extra);
+        if builder.is_full() {
+            let kind = ReadErrorKind::TooMany { limit: options.events_max };
+            return Err(fault(Fault { at: 0, kind }));
+        }
     }
 }
 

@@ -92,7 +92,8 @@ impl RowReader {
                 fields.value = None;
             }
         }
-        let extra = self.extra(line, &f, &fields, builder)?;
+        let rare = Rare { value: fields.value, error: fields.error, others: &self.others };
+        let extra = self.extras.of_row(line, &f, rare, builder, build_extra)?;
         Ok(Parsed {
             index: fields.index,
             time: fields.time,
@@ -159,38 +160,21 @@ impl RowReader {
         }
         Ok(())
     }
-
-    fn extra(
-        &mut self,
-        line: &str,
-        f: &F,
-        fields: &Fields,
-        builder: &mut HistoryBuilder,
-    ) -> Result<Option<ExtraId>, Fault> {
-        let others = &self.others;
-        let rare = Rare { value: fields.value, error: fields.error, others };
-        self.extras.of_row(line, f, rare, builder, || build_extra(line, f, fields, others))
-    }
 }
 
-fn build_extra(
-    line: &str,
-    f: &F,
-    fields: &Fields,
-    others: &[(Span, Span)],
-) -> Result<Extra, Fault> {
+fn build_extra(line: &str, f: &F, rare: Rare<'_>) -> Result<Extra, Fault> {
     let mut extra = Extra::default();
-    if let Some((from, to)) = fields.value {
+    if let Some((from, to)) = rare.value {
         let value: Value = decode(&line[from..to], from)?;
         extra.payload = event_json::payload(f, value).map_err(|m| Fault::field(from, m))?;
     }
-    if let Some((from, to)) = fields.error {
+    if let Some((from, to)) = rare.error {
         let value: Value = decode(&line[from..to], from)?;
         if !value.is_null() {
             extra.error = Some(event_json::op_error(value));
         }
     }
-    for ((name_from, name_to), (from, to)) in others {
+    for ((name_from, name_to), (from, to)) in rare.others {
         let name: String = decode(&line[*name_from..*name_to], *name_from)?;
         extra.ext.insert(name, decode(&line[*from..*to], *from)?);
     }

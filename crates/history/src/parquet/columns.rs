@@ -43,3 +43,53 @@ impl<T> Column<T> {
         self.rep.clear();
     }
 }
+
+/// Levels, as runs of equal ones.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Runs {
+    runs: Vec<(u8, u64)>,
+    len: u64,
+}
+
+impl Runs {
+    /// Appends a level this many times.
+    pub(super) fn push(&mut self, level: u8, count: u64) {
+        self.len += count;
+        match self.runs.last_mut() {
+            Some((last, run)) if *last == level => *run += count,
+            _ => self.runs.push((level, count)),
+        }
+    }
+
+    /// How many levels there are.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The runs; two that follow each other have different levels.
+    pub(super) fn as_slice(&self) -> &[(u8, u64)] {
+        &self.runs
+    }
+
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.len = 0;
+    }
+}
+
+/// Some rows of one column as they are read.
+#[derive(Debug, Default)]
+pub(super) struct Decoded<T> {
+    pub(super) values: Vec<T>,
+    pub(super) def: Runs,
+    pub(super) rep: Runs,
+}
+
+impl<T> Decoded<T> {
+    /// Forgets everything, keeping the memory.
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.def.clear();
+        self.rep.clear();
+    }
+}

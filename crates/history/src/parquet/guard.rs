@@ -1,10 +1,10 @@
 //! Pages that promise more than their column or their bytes can hold are refused before anything is reserved for them.
 
 use ::parquet::basic::Encoding;
-use ::parquet::column::page::{Page, PageMetadata, PageReader};
+use ::parquet::column::page::{Page, PageReader};
 use ::parquet::errors::{ParquetError, Result};
 
-/// A page reader that counts what the pages promise.
+/// The pages of a column chunk, each counted before it is given.
 pub(super) struct Guarded {
     pages: Box<dyn PageReader>,
     /// How many levels the column chunk may still have.
@@ -17,6 +17,14 @@ impl Guarded {
     /// Guards the pages of a column chunk that declares this many levels.
     pub(super) fn new(pages: Box<dyn PageReader>, levels: u64) -> Self {
         Guarded { pages, left: levels, dictionary: false }
+    }
+
+    /// The next page, if there is one.
+    pub(super) fn next_page(&mut self) -> Result<Option<Page>> {
+        match self.pages.get_next_page()? {
+            Some(page) => self.checked(page).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn checked(&mut self, page: Page) -> Result<Page> {
@@ -42,30 +50,5 @@ impl Guarded {
             self.left -= promised;
         }
         Ok(page)
-    }
-}
-
-impl Iterator for Guarded {
-    type Item = Result<Page>;
-
-    fn next(&mut self) -> Option<Result<Page>> {
-        self.get_next_page().transpose()
-    }
-}
-
-impl PageReader for Guarded {
-    fn get_next_page(&mut self) -> Result<Option<Page>> {
-        match self.pages.get_next_page()? {
-            Some(page) => self.checked(page).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.pages.peek_next_page()
-    }
-
-    fn skip_next_page(&mut self) -> Result<()> {
-        self.pages.skip_next_page()
     }
 }

@@ -23,8 +23,13 @@
 //! Files are written without compression, in row groups of bounded size, and only such files are read: then no page can
 //! be larger than the file, and a hostile file costs memory in proportion to its own size.
 
+mod bits;
+mod chunk;
 mod columns;
+mod delta;
 mod guard;
+mod hybrid;
+mod items;
 mod read;
 mod schema;
 mod write;

@@ -1,17 +1,17 @@
 //! Reading a history in batches of rows.
 
-use super::columns::Column;
+use super::chunk::{Chunk, Plain, Shape};
+use super::columns::Decoded;
 use super::guard::Guarded;
-use super::schema::{CLUSTER, HEADER, NEMESIS, TORN, column, message, what};
+use super::items::{Cursor, Items};
+use super::schema::{CLUSTER, HEADER, NEMESIS, TORN, column, message};
 use crate::columns::{Extra, History, HistoryBuilder, PROCESS_MAX};
-use crate::event::{F, Kind, OpError, Payload, Process, RecordMeta, Scalar};
+use crate::event::{F, Kind, OpError, Payload, Process, Scalar};
 use crate::extras::ExtraCache;
-use crate::intern::{KeyId, ValueId};
 use crate::jsonl::{ReadOptions, parse_header};
 use crate::read_error::{Fault, ReadError, ReadErrorKind};
 use ::parquet::basic::Compression;
-use ::parquet::column::reader::ColumnReaderImpl;
-use ::parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use ::parquet::data_type::ByteArray;
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
 use ::parquet::file::reader::{ChunkReader, FileReader, RowGroupReader, SerializedFileReader};
 use serde_json::Value;
@@ -143,142 +143,104 @@ fn accepted(group: &dyn RowGroupReader) -> Result<u64, Bad> {
 }
 
 /// The columns of a row group.
-struct Readers {
-    time: ColumnReaderImpl<Int64Type>,
-    process: ColumnReaderImpl<Int64Type>,
-    kind: ColumnReaderImpl<ByteArrayType>,
-    f: ColumnReaderImpl<ByteArrayType>,
-    extra: ColumnReaderImpl<ByteArrayType>,
-    what: ColumnReaderImpl<Int32Type>,
-    key: ColumnReaderImpl<Int64Type>,
-    key_text: ColumnReaderImpl<ByteArrayType>,
-    offset: ColumnReaderImpl<Int64Type>,
-    value: ColumnReaderImpl<Int64Type>,
-    value_text: ColumnReaderImpl<ByteArrayType>,
-    meta: ColumnReaderImpl<ByteArrayType>,
+struct Chunks {
+    time: Chunk<i64>,
+    process: Chunk<i64>,
+    kind: Chunk<ByteArray>,
+    f: Chunk<ByteArray>,
+    extra: Chunk<ByteArray>,
+    what: Chunk<i32>,
+    key: Chunk<i64>,
+    key_text: Chunk<ByteArray>,
+    offset: Chunk<i64>,
+    value: Chunk<i64>,
+    value_text: Chunk<ByteArray>,
+    meta: Chunk<ByteArray>,
 }
 
-impl Readers {
+/// A field of every row, one that some rows have, every item's, and one that some items have.
+const ALWAYS: Shape = Shape { full: 0, repeated: false };
+const SOMETIMES: Shape = Shape { full: 1, repeated: false };
+const ITEM: Shape = Shape { full: 1, repeated: true };
+const ITEMS_FIELD: Shape = Shape { full: 2, repeated: true };
+
+impl Chunks {
     fn open(group: &dyn RowGroupReader, levels: u64) -> ParquetResult<Self> {
-        Ok(Readers {
-            time: open(group, column::TIME, levels)?,
-            process: open(group, column::PROCESS, levels)?,
-            kind: open(group, column::TYPE, levels)?,
-            f: open(group, column::F, levels)?,
-            extra: open(group, column::EXTRA, levels)?,
-            what: open(group, column::WHAT, levels)?,
-            key: open(group, column::KEY, levels)?,
-            key_text: open(group, column::KEY_TEXT, levels)?,
-            offset: open(group, column::OFFSET, levels)?,
-            value: open(group, column::VALUE, levels)?,
-            value_text: open(group, column::VALUE_TEXT, levels)?,
-            meta: open(group, column::META, levels)?,
+        Ok(Chunks {
+            time: open(group, column::TIME, levels, SOMETIMES)?,
+            process: open(group, column::PROCESS, levels, SOMETIMES)?,
+            kind: open(group, column::TYPE, levels, ALWAYS)?,
+            f: open(group, column::F, levels, ALWAYS)?,
+            extra: open(group, column::EXTRA, levels, SOMETIMES)?,
+            what: open(group, column::WHAT, levels, ITEM)?,
+            key: open(group, column::KEY, levels, ITEMS_FIELD)?,
+            key_text: open(group, column::KEY_TEXT, levels, ITEMS_FIELD)?,
+            offset: open(group, column::OFFSET, levels, ITEMS_FIELD)?,
+            value: open(group, column::VALUE, levels, ITEMS_FIELD)?,
+            value_text: open(group, column::VALUE_TEXT, levels, ITEMS_FIELD)?,
+            meta: open(group, column::META, levels, ITEMS_FIELD)?,
         })
     }
 }
 
-fn open<T: DataType>(
+fn open<T: Plain>(
     group: &dyn RowGroupReader,
     at: usize,
     levels: u64,
-) -> ParquetResult<ColumnReaderImpl<T>> {
-    let pages = Guarded::new(group.get_column_page_reader(at)?, levels);
-    Ok(ColumnReaderImpl::new(group.metadata().column(at).column_descr_ptr(), Box::new(pages)))
+    shape: Shape,
+) -> ParquetResult<Chunk<T>> {
+    Ok(Chunk::new(Guarded::new(group.get_column_page_reader(at)?, levels), shape))
 }
 
 /// Some rows of all columns.
 #[derive(Default)]
-struct Batch {
-    time: Column<i64>,
-    process: Column<i64>,
-    kind: Column<ByteArray>,
-    f: Column<ByteArray>,
-    extra: Column<ByteArray>,
-    what: Column<i32>,
-    key: Column<i64>,
-    key_text: Column<ByteArray>,
-    offset: Column<i64>,
-    value: Column<i64>,
-    value_text: Column<ByteArray>,
-    meta: Column<ByteArray>,
+pub(super) struct Batch {
+    time: Decoded<i64>,
+    process: Decoded<i64>,
+    kind: Decoded<ByteArray>,
+    f: Decoded<ByteArray>,
+    extra: Decoded<ByteArray>,
+    pub(super) what: Decoded<i32>,
+    pub(super) key: Decoded<i64>,
+    pub(super) key_text: Decoded<ByteArray>,
+    pub(super) offset: Decoded<i64>,
+    pub(super) value: Decoded<i64>,
+    pub(super) value_text: Decoded<ByteArray>,
+    pub(super) meta: Decoded<ByteArray>,
 }
 
-fn fill<T: DataType>(
-    reader: &mut ColumnReaderImpl<T>,
-    into: &mut Column<T::T>,
-    rows: usize,
-) -> Result<(), Bad> {
+fn fill<T: Plain>(chunk: &mut Chunk<T>, into: &mut Decoded<T>, levels: u64) -> ParquetResult<()> {
     into.clear();
-    let mut left = rows;
-    while left > 0 {
-        let (records, _, _) = reader.read_records(
-            left,
-            Some(&mut into.def),
-            Some(&mut into.rep),
-            &mut into.values,
-        )?;
-        if records == 0 {
-            return Err(flaw(0, 0, "a column ends before the others"));
-        }
-        left -= records;
-    }
-    Ok(())
+    chunk.levels(levels, into)
 }
 
 impl Batch {
-    fn fill(&mut self, from: &mut Readers, rows: usize) -> Result<(), Bad> {
+    fn fill(&mut self, from: &mut Chunks, rows: u64) -> Result<(), Bad> {
         fill(&mut from.time, &mut self.time, rows)?;
         fill(&mut from.process, &mut self.process, rows)?;
         fill(&mut from.kind, &mut self.kind, rows)?;
         fill(&mut from.f, &mut self.f, rows)?;
         fill(&mut from.extra, &mut self.extra, rows)?;
-        fill(&mut from.what, &mut self.what, rows)?;
-        fill(&mut from.key, &mut self.key, rows)?;
-        fill(&mut from.key_text, &mut self.key_text, rows)?;
-        fill(&mut from.offset, &mut self.offset, rows)?;
-        fill(&mut from.value, &mut self.value, rows)?;
-        fill(&mut from.value_text, &mut self.value_text, rows)?;
-        fill(&mut from.meta, &mut self.meta, rows)?;
+        self.what.clear();
+        from.what.rows(rows, &mut self.what)?;
+        let items = self.what.rep.len();
+        fill(&mut from.key, &mut self.key, items)?;
+        fill(&mut from.key_text, &mut self.key_text, items)?;
+        fill(&mut from.offset, &mut self.offset, items)?;
+        fill(&mut from.value, &mut self.value, items)?;
+        fill(&mut from.value_text, &mut self.value_text, items)?;
+        fill(&mut from.meta, &mut self.meta, items)?;
         // Every field has a level for each item, and rows begin at the same ones. Where a field is there without an item, or
         // an item without what it needs, reading the items tells.
-        let items = &self.what.rep;
-        let numbers = [&self.key, &self.offset, &self.value].map(|c| (&c.rep, c.def.len()));
-        let texts = [&self.key_text, &self.value_text, &self.meta].map(|c| (&c.rep, c.def.len()));
-        let fits = |(rep, levels): &(&Vec<i16>, usize)| *rep == items && *levels == items.len();
-        if numbers.iter().chain(&texts).all(fits) {
+        let same = [&self.key.rep, &self.offset.rep, &self.value.rep]
+            .into_iter()
+            .chain([&self.key_text.rep, &self.value_text.rep, &self.meta.rep])
+            .all(|rep| *rep == self.what.rep);
+        if same {
             Ok(())
         } else {
             Err(flaw(0, 0, "the fields of its items do not belong together"))
         }
-    }
-}
-
-/// A place in a column whose values are sparser than its levels.
-struct Cursor<'a, T> {
-    column: &'a Column<T>,
-    level: usize,
-    value: usize,
-    /// The level of a value that is there.
-    full: i16,
-}
-
-impl<'a, T> Cursor<'a, T> {
-    fn new(column: &'a Column<T>, full: i16) -> Self {
-        Cursor { column, level: 0, value: 0, full }
-    }
-
-    fn next(&mut self) -> Option<&'a T> {
-        // Most batches have no value at all in most columns.
-        if self.column.values.is_empty() {
-            return None;
-        }
-        let there = self.column.def.get(self.level) == Some(&self.full);
-        self.level += 1;
-        if !there {
-            return None;
-        }
-        self.value += 1;
-        self.column.values.get(self.value - 1)
     }
 }
 
@@ -297,13 +259,13 @@ impl State {
         levels: u64,
         options: &ReadOptions,
     ) -> Result<(), Bad> {
-        let mut readers = Readers::open(group, levels)?;
+        let mut chunks = Chunks::open(group, levels)?;
         let mut left = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
         while left > 0 {
             let rows = left.min(BATCH);
             left -= rows;
             let mut batch = std::mem::take(&mut self.batch);
-            batch.fill(&mut readers, rows)?;
+            batch.fill(&mut chunks, rows as u64)?;
             self.rows(&batch, rows, options)?;
             self.batch = batch;
         }
@@ -346,146 +308,6 @@ impl State {
     }
 }
 
-/// The items of a batch.
-struct Items<'a> {
-    what: Cursor<'a, i32>,
-    rep: &'a [i16],
-    /// The next item's position in `rep`.
-    level: usize,
-    key: Cursor<'a, i64>,
-    key_text: Cursor<'a, ByteArray>,
-    offset: Cursor<'a, i64>,
-    value: Cursor<'a, i64>,
-    value_text: Cursor<'a, ByteArray>,
-    meta: Cursor<'a, ByteArray>,
-}
-
-/// The fields of one item.
-struct Item<'a> {
-    key: Option<&'a i64>,
-    key_text: Option<&'a ByteArray>,
-    offset: Option<i64>,
-    value: Option<&'a i64>,
-    value_text: Option<&'a ByteArray>,
-    meta: Option<&'a ByteArray>,
-}
-
-/// Where the micro-operations of a row stand.
-#[derive(PartialEq, Eq)]
-enum Place {
-    Between,
-    InPoll,
-    InGroup,
-}
-
-impl<'a> Items<'a> {
-    fn new(batch: &'a Batch) -> Self {
-        Items {
-            what: Cursor::new(&batch.what, 1),
-            rep: &batch.what.rep,
-            level: 0,
-            key: Cursor::new(&batch.key, 2),
-            key_text: Cursor::new(&batch.key_text, 2),
-            offset: Cursor::new(&batch.offset, 2),
-            value: Cursor::new(&batch.value, 2),
-            value_text: Cursor::new(&batch.value_text, 2),
-            meta: Cursor::new(&batch.meta, 2),
-        }
-    }
-
-    /// Appends the items of one row. An error says at which item, counted from 1.
-    fn row(&mut self, builder: &mut HistoryBuilder) -> Result<(), (u64, String)> {
-        let mut place = Place::Between;
-        let mut count = 0;
-        loop {
-            count += 1;
-            let what = self.what.next().copied();
-            let item = Item {
-                key: self.key.next(),
-                key_text: self.key_text.next(),
-                offset: self.offset.next().copied(),
-                value: self.value.next(),
-                value_text: self.value_text.next(),
-                meta: self.meta.next(),
-            };
-            if let Some(what) = what {
-                item.append(what, &mut place, builder).map_err(|message| (count, message))?;
-            }
-            self.level += 1;
-            if self.rep.get(self.level).is_none_or(|rep| *rep == 0) {
-                break;
-            }
-        }
-        if place != Place::Between {
-            builder.end_poll();
-        }
-        Ok(())
-    }
-}
-
-impl Item<'_> {
-    fn append(
-        &self,
-        what: i32,
-        place: &mut Place,
-        builder: &mut HistoryBuilder,
-    ) -> Result<(), String> {
-        if *place != Place::Between && what < what::KEY {
-            builder.end_poll();
-            *place = Place::Between;
-        }
-        match (what, &place) {
-            (what::SEND, _) => {
-                let (key, value) = (self.key(builder)?, self.value(builder)?);
-                builder.mop_send_open(key, value);
-            }
-            (what::SENT, _) => {
-                let (key, value) = (self.key(builder)?, self.value(builder)?);
-                builder.mop_send_done(key, value, self.offset);
-            }
-            (what::POLL, _) => builder.mop_poll_open(),
-            (what::POLLED, _) => {
-                builder.begin_poll();
-                *place = Place::InPoll;
-            }
-            (what::KEY, Place::InPoll | Place::InGroup) => {
-                let key = self.key(builder)?;
-                builder.begin_group(key);
-                *place = Place::InGroup;
-            }
-            (what::RECORD, Place::InGroup) => {
-                let value = self.value(builder)?;
-                let meta = self.meta.map(|m| parse_meta(m.data())).transpose()?;
-                builder.record(self.offset, value, meta.as_ref());
-            }
-            (what::KEY, _) => return Err("a key stands outside of a poll".into()),
-            (what::RECORD, _) => return Err("a record stands outside of a key".into()),
-            (other, _) => return Err(format!("an item is a {other}, and 0 to 5 are known")),
-        }
-        Ok(())
-    }
-
-    fn key(&self, builder: &mut HistoryBuilder) -> Result<KeyId, String> {
-        match (self.key, self.key_text) {
-            (Some(int), None) => Ok(builder.int_key(*int)),
-            (None, Some(text)) => Ok(builder.str_key(utf8(text)?)),
-            _ => Err("an item needs one of key and key_text".into()),
-        }
-    }
-
-    fn value(&self, builder: &mut HistoryBuilder) -> Result<ValueId, String> {
-        match (self.value, self.value_text) {
-            (Some(int), None) => Ok(builder.int_value(*int)),
-            (None, Some(text)) => Ok(builder.str_value(utf8(text)?)),
-            _ => Err("an item needs one of value and value_text".into()),
-        }
-    }
-}
-
-fn utf8(text: &ByteArray) -> Result<&str, String> {
-    std::str::from_utf8(text.data()).map_err(|_| "a text is not UTF-8".into())
-}
-
 fn process_of(code: i64) -> Result<Process, String> {
     match (code, u32::try_from(code)) {
         (NEMESIS, _) => Ok(Process::Nemesis),
@@ -499,10 +321,6 @@ fn kind_of(word: &[u8]) -> Option<Kind> {
     [Kind::Invoke, Kind::Ok, Kind::Fail, Kind::Info]
         .into_iter()
         .find(|k| k.as_str().as_bytes() == word)
-}
-
-fn parse_meta(text: &[u8]) -> Result<RecordMeta, String> {
-    serde_json::from_slice(text).map_err(|e| format!("meta: {e}"))
 }
 
 /// What few rows have, from its JSON object.

@@ -24,7 +24,7 @@ const ITEMS: usize = 1 << 20;
 /// # Errors
 /// Those of the sink.
 pub fn write(history: &History, out: impl Write + Send) -> io::Result<()> {
-    write_all(history, out).map_err(|error| match error {
+    write_with(history, out, properties()).map_err(|error| match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => *error,
             Err(other) => io::Error::other(other),
@@ -33,9 +33,13 @@ pub fn write(history: &History, out: impl Write + Send) -> io::Result<()> {
     })
 }
 
-fn write_all(history: &History, out: impl Write + Send) -> Result<()> {
+fn write_with(
+    history: &History,
+    out: impl Write + Send,
+    properties: WriterProperties,
+) -> Result<()> {
     let header = json(&history.header)?;
-    let mut file = SerializedFileWriter::new(out, Arc::new(message()?), Arc::new(properties()))?;
+    let mut file = SerializedFileWriter::new(out, Arc::new(message()?), Arc::new(properties))?;
     file.append_key_value_metadata(KeyValue::new(HEADER.into(), header));
     if history.torn {
         file.append_key_value_metadata(KeyValue::new(TORN.into(), history.torn_bytes.to_string()));
@@ -249,4 +253,83 @@ fn text(text: String) -> ByteArray {
 
 fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| ParquetError::External(Box::new(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonl;
+    use crate::{HistoryBuilder, ReadOptions};
+    use ::parquet::file::properties::WriterVersion;
+
+    /// Rows of every kind: polls with and without holes, texts, absent offsets, details, rows without items.
+    fn history(operations: u32) -> History {
+        let mut builder = HistoryBuilder::default();
+        for i in 0..operations {
+            let at = i64::from(i);
+            let records: Vec<String> = (0..i % 90)
+                .map(|r| match (i % 7, r % 40) {
+                    (3, 39) => format!("[null,{r}]"),
+                    (4, 39) => format!("[{r},\"text {i}\"]"),
+                    (5, 39) => format!("[{r},{r},{{\"ts\":{i}}}]"),
+                    (6, _) => format!("[{},{r}]", 2 * r),
+                    _ => format!("[{},{}]", at + i64::from(r), -i64::from(r)),
+                })
+                .collect();
+            let key = if i % 2 == 0 { format!("a-{}", i % 5) } else { (i % 5).to_string() };
+            let records = records.join(",");
+            let value = match i % 4 {
+                0 => format!("[[\"send\",\"{key}\",{i}]]"),
+                1 => {
+                    format!("[[\"send\",\"{key}\",[{i},{i}]],[\"poll\",{{\"{key}\":[{records}]}}]]")
+                }
+                2 => format!("[[\"poll\",{{\"{key}\":[{records}],\"9\":[{records}]}}],[\"poll\"]]"),
+                _ => "[]".into(),
+            };
+            let row = format!(
+                "{{\"index\":{i},\"time\":{i},\"process\":{},\"type\":\"ok\",\"f\":\"txn\",\"value\":{value}}}",
+                i % 3
+            );
+            let event = jsonl::read_event(row.as_bytes(), "row", 1).expect("a row");
+            builder.push(&event);
+        }
+        builder.finish()
+    }
+
+    fn native(history: &History) -> Vec<u8> {
+        let mut text = Vec::new();
+        jsonl::write(history, &mut text).expect("memory takes it");
+        text
+    }
+
+    #[test]
+    fn what_other_writers_choose_is_read_alike() {
+        let before = history(3_000);
+        let expected = native(&before);
+        for (version, dictionary, differences, rows) in [
+            (WriterVersion::PARQUET_1_0, true, false, 7),
+            (WriterVersion::PARQUET_1_0, false, false, 1_000),
+            (WriterVersion::PARQUET_2_0, true, true, 100),
+            (WriterVersion::PARQUET_2_0, false, true, 20_000),
+        ] {
+            let numbers = if differences { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
+            let mut properties = WriterProperties::builder()
+                .set_writer_version(version)
+                .set_dictionary_enabled(dictionary)
+                .set_encoding(Encoding::PLAIN)
+                .set_write_batch_size(rows)
+                .set_dictionary_page_size_limit(300)
+                .set_data_page_row_count_limit(rows);
+            for name in ["time", "process", "item.what", "item.key", "item.offset", "item.value"] {
+                let path = name.split('.').map(str::to_owned).collect::<Vec<_>>();
+                properties = properties.set_column_encoding(ColumnPath::from(path), numbers);
+            }
+            let mut bytes = Vec::new();
+            write_with(&before, &mut bytes, properties.build()).expect("memory takes it");
+            let source = ::bytes::Bytes::from(bytes);
+            let after = super::super::read(source, "x", &ReadOptions::default());
+            let after = after.unwrap_or_else(|e| panic!("{version:?}, {dictionary}, {rows}: {e}"));
+            assert!(native(&after) == expected, "{version:?}, {dictionary}, {rows}");
+        }
+    }
 }

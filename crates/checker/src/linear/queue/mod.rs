@@ -20,7 +20,7 @@ use super::models::Fifo;
 use super::op::{NEVER, Op, OpRef, aborted_before, first_broken, returns};
 use super::outcome::{Answer, Unknown, Violation};
 use super::search;
-use patterns::{Fault, Judgement};
+use patterns::Judgement;
 
 /// One operation on a queue, with its answer. Values are codes, dense from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +98,10 @@ pub fn decide(
         _ => fault,
     };
     let prefix = prefix_order(queue, end, budget).unwrap_or_default();
-    let answer = Answer::NotLinearizable(Box::new(violation(queue, &fault, end, prefix, name)));
+    let sentence = fault.sentence(name);
+    let violation =
+        Violation::found(&queue.ops, fault.ops, (end, prefix), fault.rule.code(), sentence);
+    let answer = Answer::NotLinearizable(Box::new(violation));
     budgeted(budget, bytes, answer)
 }
 
@@ -123,28 +126,5 @@ fn budgeted(budget: &mut dyn Budget, bytes: i64, answer: Answer) -> Option<Answe
     match budget.step(-bytes) {
         Ok(()) => Some(answer),
         Err(what) => Some(Answer::Unknown(Unknown::exhausted(what, 0))),
-    }
-}
-
-fn violation(
-    queue: &Queue,
-    fault: &Fault,
-    end: u64,
-    prefix: Vec<u64>,
-    name: &dyn Fn(u32) -> String,
-) -> Violation {
-    let op = queue.ops.iter().find(|o| o.ret == Some(end)).map(Op::id);
-    let op = op.or(fault.ops.first().copied()).unwrap_or(OpRef { invoke: end, ret: Some(end) });
-    let mut others = fault.ops.clone();
-    others.retain(|o| o.invoke != op.invoke);
-    others.dedup();
-    Violation {
-        rule: fault.rule.code(),
-        op,
-        others,
-        prefix_end: end,
-        prefix,
-        attempts: Vec::new(),
-        sentence: fault.sentence(name),
     }
 }

@@ -20,7 +20,7 @@ mod zones;
 use super::budget::Budget;
 use super::op::{NEVER, Op, OpRef, aborted_before, first_broken, returns};
 use super::outcome::{Answer, Unknown, Violation};
-use zones::{Fault, Judgement};
+use zones::Judgement;
 
 /// One operation on a register, with its answer. Values are codes, dense from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,28 +129,8 @@ pub fn decide(
         Ok(Judgement::Holds(order)) => order.unwrap_or_default(),
         _ => Vec::new(),
     };
-    Answer::NotLinearizable(Box::new(violation(register, fault, end, prefix, name)))
-}
-
-fn violation(
-    register: &Register,
-    fault: Fault,
-    end: u64,
-    prefix: Vec<u64>,
-    name: &dyn Fn(u32) -> String,
-) -> Violation {
-    let op = register.ops.iter().find(|o| o.ret == Some(end)).map(Op::id);
-    let mut others: Vec<OpRef> = fault.ops.iter().copied().flatten().collect();
-    let op = op.or(others.first().copied()).unwrap_or(OpRef { invoke: end, ret: Some(end) });
-    others.retain(|o| *o != op && o.invoke != op.invoke);
-    others.dedup();
-    Violation {
-        rule: fault.rule.code(),
-        op,
-        others,
-        prefix_end: end,
-        prefix,
-        attempts: Vec::new(),
-        sentence: fault.sentence(name),
-    }
+    let (contradicting, sentence) = (fault.ops.iter().copied().flatten(), fault.sentence(name));
+    let code = fault.rule.code();
+    let violation = Violation::found(&register.ops, contradicting, (end, prefix), code, sentence);
+    Answer::NotLinearizable(Box::new(violation))
 }
