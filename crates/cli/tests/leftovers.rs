@@ -184,10 +184,12 @@ fn killed_in_the_middle_of(faults: &[(FaultKind, &str)], seed: u64) -> Result<()
     let mut run = Running::start(faults, seed);
     let outcomes = run.injected(faults.len());
     let open = undo::pending(&run.journal()).unwrap();
-    let tag = open.iter().find_map(|entry| match &entry.deed {
+    let tag = open.iter().filter_map(|entry| match &entry.deed {
         Deed::Device { name } => Some(name.clone()),
         _ => None,
     });
+    // The bridge has the shortest name; those of the links begin with it.
+    let tag = tag.min_by_key(String::len);
     run.sigkill();
 
     let left = Left::of(run.store.path(), tag.as_deref());

@@ -17,7 +17,8 @@ const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Something that was done and has to be taken back. The order of the variants is the order in
 /// which they are taken back: a process that waits for a frozen disk cannot be killed, a mount is
-/// busy while a process uses it, and a namespace lives as long as a process in it.
+/// busy while a process uses it, and a namespace lives as long as a process in it. A link goes before
+/// its namespace, which may keep it for as long as closed connections have data to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "deed")]
 #[non_exhaustive]
@@ -59,13 +60,13 @@ pub enum Deed {
         /// The file.
         path: PathBuf,
     },
-    /// A network namespace was made; deleting takes it back.
-    Namespace {
+    /// A bridge (or another device) was made; deleting takes it back.
+    Device {
         /// Its name.
         name: String,
     },
-    /// A bridge (or another device) was made; deleting takes it back.
-    Device {
+    /// A network namespace was made; deleting takes it back.
+    Namespace {
         /// Its name.
         name: String,
     },

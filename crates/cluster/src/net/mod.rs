@@ -118,7 +118,9 @@ impl Namespaces {
         tool::run("ip", &["-batch", "-"], &batch)?;
         for (node, Place { namespace, address }) in &self.places {
             self.ledger.note(Deed::Namespace { name: namespace.clone() }, Some(*node))?;
-            // The host's end has the name of the namespace, and goes with it.
+            // The host's end has the name of the namespace. It goes with it, but a namespace outlives its name for as long as
+            // the kernel has data of a closed connection to deliver there.
+            self.ledger.note(Deed::Device { name: namespace.clone() }, Some(*node))?;
             let outside = format!(
                 "netns add {namespace}\nlink add {namespace} type veth peer name eth0 netns {namespace}\nlink set {namespace} master {bridge} up\n"
             );
