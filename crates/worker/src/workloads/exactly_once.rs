@@ -3,7 +3,7 @@
 //! Feeders write to the input topic in transactions, some of which are aborted. Each partition of it belongs to one
 //! processor, which polls a batch, writes one output for each record to the same partition of the output topic, and
 //! commits the consumed offsets in the same transaction. A transaction that is aborted is tried again with the batch that
-//! is still in memory; a processor that lost its client, or does not know what became of its commit, takes its id over
+//! is still in memory, or by a processor that starts anew; a processor that lost its client, or does not know what became of its commit, takes its id over
 //! again and goes on where its group's committed offsets say.
 
 use super::observers::{self, observers};
@@ -57,6 +57,9 @@ const FEED_MAX: usize = 4;
 
 /// One operation of a processor in this many tears it down and starts it again.
 const CRASH_ONE_IN: u32 = 60;
+
+/// One aborted transaction in this many is followed by a restart.
+const RESTART_ONE_IN: u32 = 2;
 
 const COMMITTED_LIMIT: Duration = Duration::from_secs(5);
 
@@ -177,6 +180,11 @@ impl Processor {
         let request = self.request(end);
         match self.session.transaction(&request).await? {
             Ended::Committed => self.batch.clear(),
+            // As applications do that know nothing but what was committed.
+            Ended::Aborted if self.stream.once_in(RESTART_ONE_IN) => {
+                self.session.crash().await?;
+                self.forget();
+            }
             Ended::Aborted => {}
             Ended::Gone | Ended::Unknown => self.forget(),
         }
