@@ -10,8 +10,8 @@ export default defineConfig({
   workers: 1,
   retries: 0,
   // Screenshots of long pages and accessibility checks take their time on a busy machine.
-  timeout: 120_000,
-  expect: { timeout: 20_000 },
+  timeout: 300_000,
+  expect: { timeout: 60_000 },
   use: {
     baseURL: running,
     viewport: { width: 1280, height: 900 },

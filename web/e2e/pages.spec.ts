@@ -57,6 +57,18 @@ test("runs are filtered, grouped, and compared", async ({ page }) => {
   expect(errors).toEqual([]);
 });
 
+test("what is typed into a filter stays when the list is drawn anew", async ({ page }) => {
+  await mock(page);
+  await page.goto("/");
+  await page.getByRole("button", { name: "More filters" }).click();
+  await page.getByLabel("Anomaly").fill("lost-write");
+  await page.getByRole("button", { name: "valid", exact: false }).first().dispatchEvent("click");
+  await expect(page).toHaveURL(/verdict=/);
+  await expect(page.getByLabel("Anomaly")).toHaveValue("lost-write");
+  await page.getByLabel("Anomaly").blur();
+  await expect(page).toHaveURL(/anomaly=lost-write/);
+});
+
 test("a plan is checked while it is typed, and becomes a campaign that is watched", async ({ page }) => {
   const errors = complaints(page);
   await mock(page);

@@ -111,6 +111,29 @@ function known(list: RunList, field: "name" | "workload" | "cluster" | "nemesis"
   return [...new Set(values)].filter((v) => v !== "").sort();
 }
 
+interface TypedProps {
+  type: "text" | "date";
+  list?: string;
+  value: string;
+  commit: (text: string) => void;
+}
+
+/** A field that keeps what is being typed into it when the list around it is drawn anew. */
+function Typed({ value, commit, ...rest }: TypedProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  return (
+    <input
+      {...rest}
+      value={draft ?? value}
+      onInput={(e) => setDraft(e.currentTarget.value)}
+      onChange={(e) => {
+        setDraft(null);
+        commit(e.currentTarget.value);
+      }}
+    />
+  );
+}
+
 function More({ list, query, change }: Props) {
   return (
     <div class="more-filters" id="more-filters">
@@ -127,11 +150,11 @@ function More({ list, query, change }: Props) {
         <label key={field}>
           {field[0]?.toUpperCase()}
           {field.slice(1)}
-          <input
+          <Typed
             type="text"
             list={`known-${field}`}
             value={query[field]}
-            onChange={(e) => change({ [field]: e.currentTarget.value })}
+            commit={(text) => change({ [field]: text })}
           />
           <datalist id={`known-${field}`}>
             {known(list, field).map((v) => (
@@ -143,7 +166,7 @@ function More({ list, query, change }: Props) {
       {(["since", "until"] as const).map((field) => (
         <label key={field}>
           {field === "since" ? "From day" : "To day"}
-          <input type="date" value={query[field]} onChange={(e) => change({ [field]: e.currentTarget.value })} />
+          <Typed type="date" value={query[field]} commit={(day) => change({ [field]: day })} />
         </label>
       ))}
       <label>
