@@ -8,7 +8,8 @@ export default defineConfig({
   outputDir: "test-results",
   reporter: [["list"]],
   workers: 1,
-  retries: 0,
+  // Once more for what a starved machine broke; the list then calls it flaky. A defect fails twice.
+  retries: 1,
   // Screenshots of long pages and accessibility checks take their time on a busy machine.
   timeout: 300_000,
   expect: { timeout: 60_000 },

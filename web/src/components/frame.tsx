@@ -1,7 +1,7 @@
 // What stands round every page: the name, the way back, the theme, the help.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { alone } from "../api/client";
 import { logout, onlyReads, session } from "../lib/session";
 import { go, path, setTheme, theme, type Theme } from "../lib/state";
@@ -139,7 +139,8 @@ export function Frame({
   onKey?: (key: string) => void;
 }) {
   const [help, setHelp] = useState(false);
-  useEffect(() => {
+  // With the commit of the page, not after its paint: a key that is pressed as soon as the page shows must count.
+  useLayoutEffect(() => {
     const press = (e: KeyboardEvent) => {
       if (e.metaKey || e.ctrlKey || e.altKey || inField(e)) return;
       if (e.key === "?") setHelp(true);

@@ -1,6 +1,6 @@
 // The whole log of a topic-partition, offset by observer, however long: only what is in sight is fetched and drawn.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, type ApiError } from "../api/client";
 import type { LogRow, LogView as LogPage } from "../api/types";
 import { columns, nothing, repeated, stateOf } from "../lib/matrix";
@@ -165,7 +165,8 @@ function Scroller({ logKey, target, spots }: { logKey: string; target: number; s
     setFirst(next);
     if (box.current) box.current.scrollTop = scrollAt(next, total, SHOWN);
   };
-  useEffect(() => moveTo(Math.max(0, target - SHOWN / 2)), [target, total]);
+  // With the commit: after the paint it would undo what was pressed or scrolled meanwhile.
+  useLayoutEffect(() => moveTo(Math.max(0, target - SHOWN / 2)), [target, total]);
   const byOffset = useMemo(() => new Map(known.flatMap((p) => p.rows.map((r) => [r.offset, r] as const))), [pages]);
   const loaded = (offset: number) => pages.has(Math.floor(offset / PAGE));
   const visible: (LogRow | null)[] = [];
