@@ -166,7 +166,7 @@ async fn read_back(
     count: usize,
     stop: &CancellationToken,
 ) -> Result<usize, Cut> {
-    session.assign(&[0], StartAt::Beginning)?;
+    session.assign(&[0], StartAt::Beginning).await?;
     let began = Instant::now();
     let mut position = 0;
     while position < count && began.elapsed() < READ_LIMIT && !stop.is_cancelled() {
@@ -174,6 +174,6 @@ async fn read_back(
         let next = session.client().position(0).unwrap_or(0);
         position = usize::try_from(next).unwrap_or(0);
     }
-    session.assign(&[], StartAt::Beginning)?;
+    session.assign(&[], StartAt::Beginning).await?;
     Ok(position.min(count))
 }

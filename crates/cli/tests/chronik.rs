@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{binary, latest, processes_of, stderr, turn};
+use support::{alone, binary, latest, processes_of, stderr};
 
 /// Whether the variable names a program; tells why the test is skipped otherwise.
 fn server() -> bool {
@@ -22,7 +22,7 @@ fn raft_failover_on_chronik_loses_what_it_acknowledged_and_stays_away() {
     if !server() {
         return;
     }
-    let _turn = turn();
+    let _turn = alone();
     let store = tempfile::tempdir().unwrap();
     let output = binary()
         .args(["run", "--cluster", "chronik", "--plan", "raft-failover", "--seed", "1"])

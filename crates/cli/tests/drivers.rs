@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{binary, latest, perjury, processes_of, run, stderr, stdout, turn};
+use support::{alone, binary, latest, perjury, processes_of, run, stderr, stdout, turn};
 
 fn there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -50,7 +50,7 @@ fn apache_kafka_keeps_its_promises_when_its_leader_is_killed() {
         eprintln!("skipped: java and mvn are needed for Apache Kafka");
         return;
     }
-    let _turn = turn();
+    let _turn = alone();
     let store = tempfile::tempdir().unwrap();
     let load = ["--time-limit", "30s", "--rate", "150", "--concurrency", "6", "--partitions", "1"];
     let faults = ["--nemesis", "kill", "--target", "leader", "--nemesis-interval", "5s"];

@@ -7,7 +7,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{binary, processes_of, stderr, turn};
+use support::{alone, binary, processes_of, stderr};
 
 fn wanted() -> bool {
     let wanted = std::env::var_os("PERJURY_TEST_KAFKA").is_some_and(|value| !value.is_empty());
@@ -18,7 +18,7 @@ fn wanted() -> bool {
 }
 
 fn run(args: &[&str]) -> Value {
-    let _turn = turn();
+    let _turn = alone();
     let store = tempfile::tempdir().unwrap();
     let output = binary()
         .args(["run", "--cluster", "kafka", "--seed", "1", "--output", "json"])

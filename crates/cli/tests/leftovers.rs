@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use support::{binary, latest, perjury, processes_of, stdout, turn};
+use support::{alone, binary, latest, perjury, processes_of, stdout};
 
 /// What of a run is on the machine.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -230,7 +230,7 @@ fn possible() -> Vec<FaultKind> {
 
 #[test]
 fn after_sigkill_in_the_middle_of_the_faults_of_each_plane_the_doctor_restores_the_machine() {
-    let _turn = turn();
+    let _turn = alone();
     let possible = possible();
     let of = |planes: &[Plane]| {
         let kinds = possible.iter().copied().filter(|kind| planes.contains(&kind.plane()));
@@ -254,7 +254,7 @@ fn after_sigkill_in_the_middle_of_the_faults_of_each_plane_the_doctor_restores_t
 
 #[test]
 fn after_sigkill_in_the_middle_of_each_kind_of_fault_the_doctor_restores_the_machine() {
-    let _turn = turn();
+    let _turn = alone();
     if std::env::var_os("PERJURY_TEST_LEFTOVERS").is_none_or(|value| value.is_empty()) {
         eprintln!("skipped: PERJURY_TEST_LEFTOVERS is not set; faults are tried plane by plane");
         return;
@@ -268,7 +268,7 @@ fn after_sigkill_in_the_middle_of_each_kind_of_fault_the_doctor_restores_the_mac
 
 #[test]
 fn a_stopped_node_does_not_outlive_its_run_even_if_the_guard_was_killed_before() {
-    let _turn = turn();
+    let _turn = alone();
     let mut run = Running::start(&[(FaultKind::Pause, "leader")], 1);
     run.injected(1);
     kill(Pid::from_raw(run.guard()), Signal::SIGKILL).unwrap();

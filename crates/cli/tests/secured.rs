@@ -19,7 +19,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-use support::{binary, latest, perjury, stderr, stdout, turn};
+use support::{alone, binary, latest, perjury, stderr, stdout};
 
 /// What must be seen nowhere: the passwords of the stores of keys, of a user by SCRAM, and of a user by PLAIN.
 const STORES: &str = "word-of-the-stores-70";
@@ -320,7 +320,7 @@ fn secured_listeners_are_attached_to_in_both_dialects_and_no_secret_is_told() {
         eprintln!("skipped: PERJURY_TEST_KAFKA is not set; java and mvn are needed then");
         return;
     }
-    let _turn = turn();
+    let _turn = alone();
     let (store, broker) = (tempfile::tempdir().unwrap(), Broker::start());
     for (n, way) in ways(&broker).into_iter().enumerate() {
         if way.tls() && !cfg!(feature = "tls") {

@@ -214,7 +214,7 @@ impl Session {
                 let starts: BTreeMap<i32, Option<i64>> =
                     (0..self.role.topic.partitions).map(|p| (p, self.recent(p))).collect();
                 let start = |p: i32| starts.get(&p).copied().flatten();
-                if answers.polled.is_empty() || self.client.rewind(&first, start).is_ok() {
+                if answers.polled.is_empty() || self.client.rewind(&first, start).await.is_ok() {
                     return Ok(Ended::Aborted);
                 }
                 self.crash().await?;

@@ -1,22 +1,20 @@
 //! One process's client: a producer and a consumer of librdkafka, alone with each other.
 
-use crate::outcome::{self, PollTrouble};
+use crate::outcome;
 use crate::payload;
 use crate::plan::{ClientSettings, TopicSettings};
 use crate::properties;
-use futures::FutureExt;
+use crate::reader::{self, AskError, Reader, apart};
 use perjury_history::{OpError, Record, RecordMeta};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Hands librdkafka's logs and errors to `tracing`, where they are silent unless asked for.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +67,17 @@ impl Polled {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
+
+    /// The offset behind the last record of each partition.
+    pub(crate) fn next_offsets(&self) -> impl Iterator<Item = (i32, i64)> {
+        let last = |records: &Vec<Record>| records.last().and_then(|record| record.offset);
+        self.records.iter().filter_map(move |(p, records)| Some((*p, last(records)? + 1)))
+    }
+
+    /// A poll that brought nothing but the end of its consumer.
+    pub(crate) fn lost_by(error: AskError) -> Self {
+        Polled { lost: Some(error.into()), ..Polled::default() }
+    }
 }
 
 /// Common librdkafka properties: quick reconnects, since brokers come and go here by design.
@@ -114,7 +123,7 @@ pub struct Transactional {
 pub struct Client {
     topic: String,
     pub(crate) producer: FutureProducer<LogContext>,
-    pub(crate) consumer: Arc<StreamConsumer<LogContext>>,
+    pub(crate) consumer: Reader<LogContext>,
     send_limit: Duration,
     /// The next offset to read of each assigned partition, once known.
     positions: BTreeMap<i32, Option<i64>>,
@@ -173,7 +182,7 @@ impl Client {
         Ok(Client {
             topic: topic.topic.clone(),
             producer: producer.create_with_context(LogContext)?,
-            consumer: Arc::new(consumer.create_with_context(LogContext)?),
+            consumer: Reader::new(&consumer, LogContext)?,
             send_limit: Duration::from_millis(send_limit) + Duration::from_secs(5),
             positions: BTreeMap::new(),
             sequence: 0,
@@ -261,12 +270,12 @@ impl Client {
     /// and then moves whoever reads that partition by then. So a client whose assignment changes is given offsets.
     ///
     /// # Errors
-    /// librdkafka's refusal.
-    pub fn assign(
+    /// librdkafka's refusal, or none of its answers.
+    pub async fn assign(
         &mut self,
         partitions: &[i32],
         start: impl Fn(i32) -> Option<i64>,
-    ) -> KafkaResult<()> {
+    ) -> Result<(), AskError> {
         let mut list = TopicPartitionList::new();
         let mut positions = BTreeMap::new();
         for &partition in partitions {
@@ -276,7 +285,7 @@ impl Client {
             list.add_partition_offset(&self.topic, partition, offset)?;
             positions.insert(partition, kept);
         }
-        self.consumer.assign(&list)?;
+        self.consumer.ask(Duration::ZERO, move |consumer| consumer.assign(&list)).await??;
         self.positions = positions;
         Ok(())
     }
@@ -285,23 +294,24 @@ impl Client {
     /// nothing was read of them.
     ///
     /// # Errors
-    /// librdkafka's refusal.
-    pub fn rewind(
+    /// As [`Client::assign`].
+    pub async fn rewind(
         &mut self,
         offsets: &BTreeMap<i32, i64>,
         start: impl Fn(i32) -> Option<i64>,
-    ) -> KafkaResult<()> {
+    ) -> Result<(), AskError> {
         for (partition, offset) in offsets {
             self.positions.insert(*partition, Some(*offset));
         }
         let all: Vec<i32> = self.positions.keys().copied().collect();
-        self.assign(&all, start)
+        self.assign(&all, start).await
     }
 
     /// The partitions that librdkafka was given, each with the offset that it was told to begin at.
     #[cfg(test)]
-    pub(crate) fn assigned_offsets(&self) -> Vec<(i32, Option<i64>)> {
-        let list = self.consumer.assignment().unwrap();
+    pub(crate) async fn assigned_offsets(&self) -> Vec<(i32, Option<i64>)> {
+        let asked = self.consumer.ask(Duration::ZERO, |consumer| consumer.assignment()).await;
+        let list = asked.unwrap().unwrap();
         let offset = |offset| if let Offset::Offset(at) = offset { Some(at) } else { None };
         list.elements().iter().map(|e| (e.partition(), offset(e.offset()))).collect()
     }
@@ -313,38 +323,16 @@ impl Client {
 
     /// Waits up to `wait` for a first record, then takes what is there, up to `most` records.
     pub async fn poll(&mut self, wait: Duration, most: usize) -> Polled {
-        let mut polled = Polled::default();
-        let deadline = Instant::now() + wait;
-        let consumer = &self.consumer;
-        while polled.lost.is_none() && polled.len() < most {
-            let next = match consumer.recv().now_or_never() {
-                Some(next) => next,
-                None if polled.is_empty() => {
-                    match tokio::time::timeout_at(deadline, consumer.recv()).await {
-                        Ok(next) => next,
-                        Err(_) => break,
-                    }
-                }
-                None => break,
-            };
-            match next {
-                Ok(message) => {
-                    take(&mut polled, &self.topic, &message);
-                    self.positions.insert(message.partition(), Some(message.offset() + 1));
-                }
-                Err(KafkaError::PartitionEOF(partition)) => polled.ends.push(partition),
-                Err(error) => match outcome::of_poll(&error) {
-                    (PollTrouble::Passing, code) => polled.notes.push(code),
-                    (PollTrouble::Lost, code) => {
-                        polled.lost = Some(OpError { code, message: error.to_string() });
-                    }
-                },
-            }
-            if Instant::now() >= deadline && !polled.is_empty() {
-                break;
-            }
+        let topic = self.topic.clone();
+        let asked = self.consumer.ask(wait, move |consumer| {
+            let mut polled = Polled::default();
+            reader::poll(consumer, &topic, &mut polled, (wait, most), || false);
+            polled
+        });
+        let polled = asked.await.unwrap_or_else(Polled::lost_by);
+        for (partition, offset) in polled.next_offsets() {
+            self.positions.insert(partition, Some(offset));
         }
-        polled.notes.dedup();
         polled
     }
 
@@ -353,36 +341,31 @@ impl Client {
         self.positions.get(&partition).copied().flatten()
     }
 
-    /// The low and the high watermark of a partition, from its leader. Blocks.
+    /// Whether its consumer does not come back from a call.
+    pub fn is_stuck(&self) -> bool {
+        self.consumer.is_stuck()
+    }
+
+    /// The low and the high watermark of a partition, from its leader.
     ///
     /// # Errors
     /// librdkafka's, a time-out among them.
-    pub fn watermarks(&self, partition: i32, limit: Duration) -> KafkaResult<(i64, i64)> {
-        self.consumer.fetch_watermarks(&self.topic, partition, limit)
-    }
-
-    /// The same without blocking.
-    ///
-    /// # Errors
-    /// librdkafka's, in words.
-    pub async fn ask_watermarks(
+    pub async fn watermarks(
         &self,
         partition: i32,
         limit: Duration,
-    ) -> Result<(i64, i64), String> {
-        let (consumer, topic) = (self.consumer.clone(), self.topic.clone());
-        let asking = tokio::task::spawn_blocking(move || {
-            consumer.fetch_watermarks(&topic, partition, limit)
-        });
-        match asking.await {
-            Ok(answer) => answer.map_err(|error| format!("{}-{partition}: {error}", self.topic)),
-            Err(panic) => Err(panic.to_string()),
-        }
+    ) -> Result<(i64, i64), AskError> {
+        let topic = self.topic.clone();
+        let ask =
+            move |consumer: &BaseConsumer<_>| consumer.fetch_watermarks(&topic, partition, limit);
+        Ok(self.consumer.ask(limit, ask).await??)
     }
 
     /// Tears both clients down, off the async threads since librdkafka waits for its own.
     pub async fn close(self) {
-        let closing = tokio::task::spawn_blocking(move || drop(self));
+        let Client { producer, consumer, .. } = self;
+        let closing = apart(move || drop(producer));
+        consumer.close().await;
         // A client that does not end in time is left to its thread; the run goes on.
         let _ = tokio::time::timeout(Duration::from_secs(10), closing).await;
     }

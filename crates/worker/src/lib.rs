@@ -21,6 +21,7 @@ pub mod payload;
 pub mod plan;
 pub mod progress;
 pub mod properties;
+pub mod reader;
 pub mod recorder;
 pub mod script;
 pub mod session;

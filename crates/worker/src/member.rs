@@ -6,29 +6,25 @@
 //! librdkafka has no call that tells the generation (classic protocol) or the member's epoch (KIP-848) without unsafe
 //! code, so they are taken from its own `cgrp` debug lines, which go through the same queue as the rebalances, before them.
 
-use crate::client::{Polled, base_config, set_default, take};
-use crate::outcome::{self, PollTrouble};
+use crate::client::{Polled, base_config, set_default};
 use crate::plan::{ClientSettings, TopicSettings};
-use futures::FutureExt;
-use perjury_history::{Kind, OpError, Record};
+use crate::reader::{self, AskError, Reader};
+use perjury_history::{Kind, OpError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a group waits for a silent member, and for one that does not poll. Kafka accepts no less by default
 /// (`group.min.session.timeout.ms`).
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
-/// A commit, or a question for committed offsets, that takes longer is given up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(12);
+/// How long a group's coordinator is asked for committed offsets. A commit waits about as long by itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a group told a member during a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +54,9 @@ struct Told {
 }
 
 /// Listens to librdkafka on behalf of a member.
+#[derive(Clone, Default)]
 struct GroupContext {
-    told: Mutex<Told>,
+    told: Arc<Mutex<Told>>,
 }
 
 impl GroupContext {
@@ -142,7 +139,8 @@ pub struct CommitTrouble {
 /// A consumer that is member of a group.
 pub struct Member {
     topic: String,
-    consumer: Arc<StreamConsumer<GroupContext>>,
+    consumer: Reader<GroupContext>,
+    context: GroupContext,
     /// The next offset to read of each owned partition of which something was read.
     positions: BTreeMap<i32, i64>,
     /// What was committed since.
@@ -188,11 +186,11 @@ impl Member {
         topic: &TopicSettings,
         settings: &ClientSettings,
     ) -> KafkaResult<Self> {
-        let context = GroupContext { told: Mutex::default() };
-        let consumer = config(bootstrap, group, settings).create_with_context(context)?;
+        let context = GroupContext::default();
         Ok(Member {
             topic: topic.topic.clone(),
-            consumer: Arc::new(consumer),
+            consumer: Reader::new(&config(bootstrap, group, settings), context.clone())?,
+            context,
             positions: BTreeMap::new(),
             committed: BTreeMap::new(),
             held: None,
@@ -202,19 +200,21 @@ impl Member {
     /// Subscribes to the topic. The group's answer comes during polls.
     ///
     /// # Errors
-    /// librdkafka's refusal.
-    pub fn subscribe(&self) -> KafkaResult<()> {
-        self.consumer.subscribe(&[&self.topic])
+    /// librdkafka's refusal, or none of its answers.
+    pub async fn subscribe(&self) -> Result<(), AskError> {
+        let topic = self.topic.clone();
+        let ask = move |consumer: &BaseConsumer<_>| consumer.subscribe(&[&topic]);
+        Ok(self.consumer.ask(Duration::ZERO, ask).await??)
     }
 
     /// How the coordinator knows this member.
     pub fn identity(&self) -> Identity {
-        self.consumer.context().told().identity.clone()
+        self.context.told().identity.clone()
     }
 
     /// The partitions that the group gave it.
     pub fn owned(&self) -> BTreeSet<i32> {
-        self.consumer.context().told().owned.clone()
+        self.context.told().owned.clone()
     }
 
     /// The next offset to read of each owned partition that was read further than it was committed.
@@ -225,48 +225,22 @@ impl Member {
 
     /// Waits up to `wait` for a first record, then takes what is there, up to `most` records. A rebalance ends the poll.
     pub async fn poll(&mut self, wait: Duration, most: usize) -> (Polled, Vec<GroupEvent>) {
+        let (topic, context) = (self.topic.clone(), self.context.clone());
         let mut polled = self.held.take().unwrap_or_default();
-        let deadline = Instant::now() + wait;
-        let consumer = self.consumer.clone();
-        let moved = || !consumer.context().told().events.is_empty();
-        while polled.lost.is_none() && polled.len() < most {
-            let next = match consumer.recv().now_or_never() {
-                Some(next) => next,
-                None if polled.is_empty() && !moved() => {
-                    match tokio::time::timeout_at(deadline, consumer.recv()).await {
-                        Ok(next) => next,
-                        Err(_) => break,
-                    }
-                }
-                None => break,
-            };
-            match next {
-                Ok(message) if moved() => {
-                    let mut held = Polled::default();
-                    take(&mut held, &self.topic, &message);
-                    self.held = Some(held);
-                    break;
-                }
-                Ok(message) => take(&mut polled, &self.topic, &message),
-                Err(error) => match outcome::of_poll(&error) {
-                    (PollTrouble::Passing, code) => polled.notes.push(code),
-                    (PollTrouble::Lost, code) => {
-                        polled.lost = Some(OpError { code, message: error.to_string() });
-                    }
-                },
+        let asked = self.consumer.ask(wait, move |consumer| {
+            let moved = || !context.told().events.is_empty();
+            let held = reader::poll(consumer, &topic, &mut polled, (wait, most), moved);
+            (polled, held)
+        });
+        let polled = match asked.await {
+            Ok((polled, held)) => {
+                self.held = held;
+                polled
             }
-            if moved() || (Instant::now() >= deadline && !polled.is_empty()) {
-                break;
-            }
-        }
-        polled.notes.dedup();
-        for (partition, records) in &polled.records {
-            let next = records.last().and_then(|record: &Record| record.offset);
-            if let Some(offset) = next {
-                self.positions.insert(*partition, offset + 1);
-            }
-        }
-        let events = std::mem::take(&mut consumer.context().told().events);
+            Err(error) => Polled::lost_by(error),
+        };
+        self.positions.extend(polled.next_offsets());
+        let events = std::mem::take(&mut self.context.told().events);
         for partition in events.iter().flat_map(|event| &event.partitions) {
             self.positions.remove(partition);
             self.committed.remove(partition);
@@ -288,17 +262,14 @@ impl Member {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| local(&error))?;
         }
-        let consumer = self.consumer.clone();
-        let committing = apart(move || consumer.commit(&list, CommitMode::Sync));
-        let Ok(Ok(outcome)) = tokio::time::timeout(ANSWER_LIMIT, committing).await else {
-            return Err(stuck());
-        };
-        match outcome {
-            Ok(()) => {
+        let ask = move |consumer: &BaseConsumer<_>| consumer.commit(&list, CommitMode::Sync);
+        match self.consumer.ask(ANSWER_LIMIT, ask).await {
+            Ok(Ok(())) => {
                 self.committed.extend(offsets);
                 Ok(())
             }
-            Err(error) => Err(of_commit(&error)),
+            Ok(Err(error)) => Err(of_commit(&error)),
+            Err(error) => Err(CommitTrouble { kind: Kind::Info, error: error.into() }),
         }
     }
 
@@ -314,15 +285,9 @@ impl Member {
         for partition in partitions {
             list.add_partition(&self.topic, *partition);
         }
-        let consumer = self.consumer.clone();
-        let asking = apart(move || consumer.committed_offsets(list, Duration::from_secs(5)));
-        let answer = match tokio::time::timeout(ANSWER_LIMIT, asking).await {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(error))) => {
-                return Err(OpError { code: code_of(&error), message: error.to_string() });
-            }
-            _ => return Err(stuck().error),
-        };
+        let ask = |consumer: &BaseConsumer<_>| consumer.committed_offsets(list, ANSWER_LIMIT);
+        let asked = self.consumer.ask(ANSWER_LIMIT, ask).await;
+        let answer = asked.and_then(|answer| answer.map_err(AskError::Kafka))?;
         let told = answer.elements().into_iter().filter(|e| e.error().is_ok());
         Ok(told
             .map(|e| match e.offset() {
@@ -335,40 +300,13 @@ impl Member {
     /// Tears the consumer down after `silent` during which nobody polls it; it then leaves its group by itself. Returns
     /// at once: a member that hangs is nothing that others wait for here, nor the runtime when it ends before.
     pub fn abandon(self, silent: Duration) {
-        let abandoned = apart(move || {
-            std::thread::sleep(silent);
-            drop(self);
-        });
-        drop(abandoned);
+        self.consumer.abandon(silent);
     }
 
     /// Leaves the group and ends, within bounded time.
     pub async fn close(self) {
-        let closing = apart(move || drop(self));
-        // A client that does not end in time is left to its thread; the run goes on.
-        let _ = tokio::time::timeout(Duration::from_secs(10), closing).await;
+        self.consumer.close().await;
     }
-}
-
-/// Runs what blocks in a thread of its own. Unlike the runtime's threads nobody waits for it at the end: a consumer whose
-/// cluster is gone may never have done with leaving its group.
-fn apart<T: Send + 'static>(
-    run: impl FnOnce() -> T + Send + 'static,
-) -> tokio::sync::oneshot::Receiver<T> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let _ = sender.send(run());
-    });
-    receiver
-}
-
-fn stuck() -> CommitTrouble {
-    let message = format!("librdkafka gave no answer within {} s", ANSWER_LIMIT.as_secs());
-    CommitTrouble { kind: Kind::Info, error: OpError { code: "client-stuck".into(), message } }
-}
-
-fn code_of(error: &KafkaError) -> String {
-    error.rdkafka_error_code().map_or_else(|| "unmapped".into(), |code| format!("{code:?}"))
 }
 
 /// What an error of a commit says of it. Errors that librdkafka raises before it asks are failures; a broker's refusal
@@ -380,7 +318,7 @@ fn of_commit(error: &KafkaError) -> CommitTrouble {
         }
         _ => Kind::Info,
     };
-    CommitTrouble { kind, error: OpError { code: code_of(error), message: error.to_string() } }
+    CommitTrouble { kind, error: AskError::Kafka(error.clone()).into() }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::outcome::Outcome;
 use crate::payload;
 use crate::plan::{ClientSettings, TopicSettings, WorkerPlan, Workload};
 use crate::progress::Progress;
+use crate::reader::AskError;
 use crate::recorder::{Draft, Recorder, RecorderError};
 use crate::turn::MainTime;
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
@@ -24,6 +25,9 @@ pub enum SessionError {
     /// librdkafka refuses the client's properties.
     #[error("librdkafka refuses the client settings: {0}")]
     Client(#[from] KafkaError),
+    /// A consumer cannot do what it is asked for.
+    #[error("a consumer cannot be used: {0}")]
+    Consumer(#[from] AskError),
 }
 
 /// What all threads share.
@@ -149,11 +153,11 @@ impl Session {
     ///
     /// # Errors
     /// When an event cannot be recorded.
-    pub fn assign(&mut self, partitions: &[i32], start: StartAt) -> Result<(), SessionError> {
+    pub async fn assign(&mut self, partitions: &[i32], start: StartAt) -> Result<(), SessionError> {
         let from_start = start == StartAt::Beginning;
         let offset = |p: &i32| if from_start { None } else { self.recent(*p) };
         let offsets = partitions.iter().map(|p| (*p, offset(p))).collect();
-        self.assign_at(&offsets, from_start)
+        self.assign_at(&offsets, from_start).await
     }
 
     /// The same where each partition begins at an offset, or at the start of its log. `from_start` marks the operation as
@@ -161,7 +165,7 @@ impl Session {
     ///
     /// # Errors
     /// When an event cannot be recorded.
-    pub fn assign_at(
+    pub async fn assign_at(
         &mut self,
         offsets: &BTreeMap<i32, Option<i64>>,
         from_start: bool,
@@ -173,10 +177,10 @@ impl Session {
             if from_start { draft.with("seek_to_beginning", true) } else { draft }
         };
         self.shared.recorder.record(draft(Kind::Invoke, self))?;
-        let result = self.client.assign(&partitions, |partition| offsets[&partition]);
+        let result = self.client.assign(&partitions, |partition| offsets[&partition]).await;
         let mut done = draft(if result.is_ok() { Kind::Ok } else { Kind::Fail }, self);
         if let Err(error) = result {
-            done.error = Some(OpError { code: "assign".into(), message: error.to_string() });
+            done.error = Some(error.into());
         } else {
             self.assigned = partitions;
         }
@@ -189,8 +193,8 @@ impl Session {
     ///
     /// # Errors
     /// When an event cannot be recorded.
-    pub fn assign_whole(&mut self, partitions: &[i32]) -> Result<(), SessionError> {
-        self.assign_at(&partitions.iter().map(|p| (*p, Some(0))).collect(), true)
+    pub async fn assign_whole(&mut self, partitions: &[i32]) -> Result<(), SessionError> {
+        self.assign_at(&partitions.iter().map(|p| (*p, Some(0))).collect(), true).await
     }
 
     /// Sends one value, as an operation. Gives the offset if the send is ok and has one; a send of unknown outcome
@@ -333,7 +337,7 @@ impl Session {
         self.initialised = false;
         if self.role.resumes && !self.assigned.is_empty() && !self.marks_final {
             let again = self.assigned.clone();
-            self.assign(&again, StartAt::Recent)?;
+            self.assign(&again, StartAt::Recent).await?;
         }
         Ok(())
     }

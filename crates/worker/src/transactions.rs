@@ -22,11 +22,13 @@
 //! that client is of no use any more, which is an error like any other.
 
 use crate::client::{Client, LogContext};
-use rdkafka::consumer::Consumer;
+use crate::reader::AskError;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{FutureProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -152,10 +154,15 @@ impl Client {
                 list.add_partition_offset(self.topic(), *partition, Offset::Offset(*offset));
             added.map_err(|error| Trouble::of(&error))?;
         }
-        // The metadata is asked for each time, since it names the group's generation.
-        let consumer = self.consumer.clone();
+        let asked = self.consumer.ask(Duration::ZERO, |consumer| consumer.group_metadata()).await;
+        let group = match asked {
+            Ok(Some(group)) => Arc::new(group),
+            Ok(None) => return Err(Trouble::of(&KafkaError::Canceled)),
+            Err(error) => {
+                return Err(Trouble::own(Class::Fatal, &error.code(), error.to_string()));
+            }
+        };
         call(self, limit, move |producer, wait| {
-            let group = consumer.group_metadata().ok_or(KafkaError::Canceled)?;
             producer.send_offsets_to_transaction(&list, &group, wait)
         })
         .await
@@ -186,15 +193,13 @@ impl Client {
         &self,
         partitions: &[i32],
         limit: Duration,
-    ) -> KafkaResult<BTreeMap<i32, Option<i64>>> {
+    ) -> Result<BTreeMap<i32, Option<i64>>, AskError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition(self.topic(), *partition);
         }
-        let consumer = self.consumer.clone();
-        let asked =
-            tokio::task::spawn_blocking(move || consumer.committed_offsets(list, limit)).await;
-        let told = asked.unwrap_or(Err(KafkaError::Canceled))?;
+        let ask = move |consumer: &BaseConsumer<_>| consumer.committed_offsets(list, limit);
+        let told = self.consumer.ask(limit, ask).await??;
         let mut committed = BTreeMap::new();
         for one in told.elements() {
             one.error()?;
@@ -212,14 +217,16 @@ impl Client {
     ///
     /// # Errors
     /// librdkafka's, a time-out among them.
-    pub async fn ends(&self, partitions: i32, limit: Duration) -> KafkaResult<BTreeMap<i32, i64>> {
-        let (consumer, topic) = (self.consumer.clone(), self.topic().to_owned());
-        let asked = tokio::task::spawn_blocking(move || {
-            (0..partitions)
-                .map(|p| consumer.fetch_watermarks(&topic, p, limit).map(|(_, end)| (p, end)))
-                .collect()
-        });
-        asked.await.unwrap_or(Err(KafkaError::Canceled))
+    pub async fn ends(
+        &self,
+        partitions: i32,
+        limit: Duration,
+    ) -> Result<BTreeMap<i32, i64>, AskError> {
+        let mut ends = BTreeMap::new();
+        for partition in 0..partitions {
+            ends.insert(partition, self.watermarks(partition, limit).await?.1);
+        }
+        Ok(ends)
     }
 }
 

@@ -44,9 +44,20 @@ const FAILOVER: Shape = Shape {
     partitions: 1,
 };
 
-/// Two failovers of one partition, with time between for the first leader to come back and to be in sync again.
-const TWO_FAILOVERS: Shape =
-    Shape { faults: &[(600, 1_300), (3_400, 1_600)], time_limit_ms: 5_400, ..FAILOVER };
+/// Three failovers of one partition, each after the last leader came back and is in sync again: for what shows only when a
+/// leader dies in the middle of something.
+const FAILOVERS: Shape = Shape {
+    faults: &[(700, 2_000), (4_600, 2_000), (8_500, 2_000)],
+    time_limit_ms: 10_800,
+    ..FAILOVER
+};
+
+/// Four short failovers of one partition, so that a replica which was deposed leads again.
+const FAILOVERS_IN_TURN: Shape = Shape {
+    faults: &[(600, 1_300), (3_400, 1_600), (6_500, 1_600), (9_600, 1_600)],
+    time_limit_ms: 11_600,
+    ..FAILOVER
+};
 
 /// Time for some hundred transactions, or for requests that are made four times a second.
 const STEPS: Shape = Shape { faults: &[(700, 2_200)], time_limit_ms: 3_800, ..BRIEF };
@@ -187,7 +198,7 @@ fn shape(bug: Bug, workload: &str, at_rest: bool) -> Shape {
     match bug {
         // Sequence numbers are counted for each producer and partition: few producers, one partition, many sends.
         Bug::SequenceWrap => {
-            Shape { clients: 6, polls: 0.1, partitions: 1, time_limit_ms: 4_000, ..BRIEF }
+            Shape { clients: 6, polls: 0.1, partitions: 1, time_limit_ms: 8_000, ..BRIEF }
         }
         // One record in about two hundred.
         Bug::CorruptRecord => {
@@ -195,7 +206,9 @@ fn shape(bug: Bug, workload: &str, at_rest: bool) -> Shape {
         }
         Bug::DuplicateOnRetry => Shape { clients: 16, polls: 0.2, ..BRIEF },
         // Consumers have to read what was not replicated yet.
-        Bug::ExposeUncommitted => Shape { polls: 0.5, ..FAILOVER },
+        Bug::ExposeUncommitted => Shape { polls: 0.5, ..FAILOVERS },
+        // Records have to be under way to the followers when the leader dies.
+        Bug::AckBeforeReplication | Bug::OffsetReuse | Bug::ListOffsetsRegression => FAILOVERS,
         // The lagging replica leaves the in-sync set after 1.5 s.
         Bug::UncleanFailover => {
             Shape { faults: &[(2_400, 1_600)], time_limit_ms: 4_400, partitions: 3, ..FAILOVER }
@@ -204,9 +217,11 @@ fn shape(bug: Bug, workload: &str, at_rest: bool) -> Shape {
             Shape { faults: &[(1_700, 600)], time_limit_ms: 3_200, polls: 0.3, ..FAILOVER }
         }
         // What a follower kept is seen once it leads again.
-        Bug::DivergentLogs => TWO_FAILOVERS,
+        Bug::DivergentLogs => FAILOVERS_IN_TURN,
         // A leader that comes back is asked by somebody who asked its successor, for 1.5 s.
         Bug::StaleLeader => Shape { faults: &[(700, 1_600)], time_limit_ms: 4_400, ..FAILOVER },
+        // Transactions have to be aborted, and their consumers to start again from what was committed.
+        Bug::OffsetsOutsideTxn => Shape { time_limit_ms: 9_000, ..STEPS },
         Bug::SequenceTableLost => Shape { polls: 0.2, ..FAILOVER },
         _ => match workload {
             "group" => GROUP,

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 const SURE: f64 = 0.95;
 
 /// The probability with which a run of this plan finds each known bug, with faults as independent trials: the chance of a
-/// trial is the lower end of the interval of the recall that was measured, so that it grows with the calibration.
+/// trial, which is as many faults as a calibration run has, is the lower end of the interval of the recall that was measured, so
+/// that it grows with the calibration.
 ///
 /// With the `coverage` of a run that was made, faults that were not witnessed do not count. A bug that needs no fault has
 /// as many trials as calibration runs fit into the plan's time. The calibration's own rate and number of clients are taken
@@ -24,9 +25,8 @@ pub fn power(
     let mut misses: BTreeMap<&str, f64> = BTreeMap::new();
     for cell in &calibration.cells {
         let trials = trials(cell, plan, coverage);
-        if trials > 0 {
-            let missed =
-                (1.0 - cell.recall.interval[0]).powi(i32::try_from(trials).unwrap_or(i32::MAX));
+        if trials > 0.0 {
+            let missed = (1.0 - cell.recall.interval[0]).powf(trials);
             *misses.entry(cell.bug.name()).or_insert(1.0) *= missed;
         }
     }
@@ -45,13 +45,14 @@ pub fn power(
     Calibrated { calibration: calibration.id.clone(), known, sure, chances, statement }
 }
 
-/// How many trials of this cell a run of the plan holds.
-fn trials(cell: &CellResult, plan: &WorkerPlan, coverage: Option<&Coverage>) -> u64 {
+/// How many calibration runs of this cell a run of the plan holds; a part of one where it holds fewer faults than those.
+#[expect(clippy::cast_precision_loss, reason = "numbers of faults and of milliseconds are small")]
+fn trials(cell: &CellResult, plan: &WorkerPlan, coverage: Option<&Coverage>) -> f64 {
     if cell.workload != plan.workload.as_str() {
-        return 0;
+        return 0.0;
     }
     if cell.at_rest {
-        return plan.time_limit_ms / cell.time_limit_ms.max(1);
+        return (plan.time_limit_ms / cell.time_limit_ms.max(1)) as f64;
     }
     let hits = |target: &str| {
         target == cell.target || target == "all" || !matches!(&*cell.target, "leader" | "follower")
@@ -68,7 +69,7 @@ fn trials(cell: &CellResult, plan: &WorkerPlan, coverage: Option<&Coverage>) -> 
         Some(_) => 0,
         None => faults,
     };
-    bit / cell.faults_per_run.max(1)
+    bit as f64 / cell.faults_per_run.max(1) as f64
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
         };
         let c = calibration();
         let short = plan("time_limit = \"6s\"\ntarget = [\"leader\"]");
-        let long = plan("time_limit = \"60s\"\ntarget = [\"leader\"]");
+        let long = plan("time_limit = \"180s\"\ntarget = [\"leader\"]");
         let chance = |calibrated: &Calibrated, bug: &str| {
             calibrated.chances.get(bug).copied().unwrap_or(0.0)
         };
@@ -153,7 +154,7 @@ mod tests {
         assert!(chance(&few, bug) < SURE && chance(&many, bug) >= SURE, "{few:?} {many:?}");
         // The bug that needs no fault has its trials from the time alone.
         assert!(chance(&many, "duplicate-on-retry") > chance(&few, "duplicate-on-retry"));
-        assert!(many.statement.contains("of 2 known bug classes with probability ≥ 0.95 in 1m"));
+        assert!(many.statement.contains("of 2 known bug classes with probability ≥ 0.95 in 3m"));
         let unseen = Coverage {
             faults_injected: long.schedule.len() as u64,
             faults_witnessed: 0,

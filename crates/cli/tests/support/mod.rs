@@ -1,16 +1,48 @@
 //! Runs the real binary against real processes, in a store of its own.
 #![cfg_attr(test, allow(dead_code, reason = "each test binary uses its part"))]
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
-/// Clusters compete for two cores, so the tests of one binary take turns.
-static TURN: Mutex<()> = Mutex::new(());
+/// No call of the binary takes as long as this on any machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(crate) fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// How many clusters the tests of one binary have at a time: their clients wait most of the time, on two cores.
+const AT_A_TIME: usize = 2;
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static LET_GO: Condvar = Condvar::new();
+
+/// What a test holds while its cluster runs.
+pub(crate) struct Turn(usize);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        LET_GO.notify_all();
+    }
+}
+
+fn take(count: usize) -> Turn {
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let full = |taken: &mut usize| *taken + count > AT_A_TIME;
+    *LET_GO.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner) += count;
+    Turn(count)
+}
+
+/// A turn beside one other test.
+pub(crate) fn turn() -> Turn {
+    take(1)
+}
+
+/// A turn without any other: for clusters of Java virtual machines, and for tests that look at the whole machine.
+pub(crate) fn alone() -> Turn {
+    take(AT_A_TIME)
 }
 
 pub(crate) fn binary() -> Command {
@@ -19,8 +51,21 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// The binary with these arguments. One that does not end is killed, so that its test fails and says what it had said.
 pub(crate) fn perjury(args: &[&str]) -> Output {
-    binary().args(args).output().unwrap()
+    let mut command = binary();
+    let child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    let (ended, watched) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watch.join().unwrap();
+    output
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

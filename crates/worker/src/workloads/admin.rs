@@ -259,7 +259,7 @@ async fn read_back(
     partitions: i32,
 ) -> Result<(), SessionError> {
     let all: Vec<i32> = (0..partitions).collect();
-    user.assign(&all, StartAt::Beginning)?;
+    user.assign(&all, StartAt::Beginning).await?;
     for _ in 0..ATTEMPTS {
         user.poll(Duration::from_millis(500), small.plan.client.poll_records_max).await?;
         let read = |p: &i32| user.client().position(*p).unwrap_or(0);

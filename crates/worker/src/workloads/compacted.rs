@@ -92,7 +92,7 @@ async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
     while turn.is_due(&shared, stream.gap()).await {
         match stream.next_op() {
             Planned::Assign(partitions) => {
-                session.assign(&partitions, StartAt::Recent)?;
+                session.assign(&partitions, StartAt::Recent).await?;
                 assigned = partitions;
             }
             Planned::Send { .. } => {
@@ -105,7 +105,7 @@ async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
             Planned::Poll if rng.random_ratio(1, RESTORE_ONE_IN) => {
                 // A consumer of the same client would go on where it is.
                 session.crash().await?;
-                session.assign_whole(&assigned)?;
+                session.assign_whole(&assigned).await?;
             }
             Planned::Poll => {
                 session.poll(wait, shared.plan.client.poll_records_max).await?;
@@ -146,8 +146,8 @@ mod tests {
         let (plan, recorder) = (crate::plan::tests::plan(3), Arc::new(recorder.unwrap()));
         let shared = Shared::new(plan, "127.0.0.1:1".into(), recorder, Arc::default());
         let mut session = Session::new(Arc::new(shared), 0).unwrap();
-        session.assign_whole(&[0, 1]).unwrap();
-        assert_eq!(session.client().assigned_offsets(), [(0, Some(0)), (1, Some(0))]);
+        session.assign_whole(&[0, 1]).await.unwrap();
+        assert_eq!(session.client().assigned_offsets().await, [(0, Some(0)), (1, Some(0))]);
         session.close().await;
     }
 

@@ -13,7 +13,7 @@ use crate::attempt::{Consumed, End, Ended, Request, Step};
 use crate::plan::{TopicSettings, WorkerPlan};
 use crate::session::{Session, SessionError, Shared};
 use crate::turn::Turn;
-use perjury_history::{F, Kind, OpError, Payload, Scalar};
+use perjury_history::{F, Kind, Payload, Scalar};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -216,14 +216,12 @@ impl Processor {
                 recorder.record(draft(&self.session, Kind::Ok, value))?;
                 // Nothing deletes inputs, so that a group that committed nothing begins at offset 0.
                 let offsets = offsets.iter().map(|(p, o)| (*p, Some(o.unwrap_or(0)))).collect();
-                self.session.assign_at(&offsets, false)?;
+                self.session.assign_at(&offsets, false).await?;
                 Ok(true)
             }
             Err(error) => {
                 let mut done = draft(&self.session, Kind::Fail, Payload::None);
-                let code = error.rdkafka_error_code();
-                let code = code.map_or_else(|| "unmapped".into(), |c| format!("{c:?}"));
-                done.error = Some(OpError { code, message: error.to_string() });
+                done.error = Some(error.into());
                 recorder.record(done)?;
                 Ok(false)
             }

@@ -133,15 +133,9 @@ async fn end_offsets(shared: &Shared) -> Result<BTreeMap<i32, i64>, String> {
     let partitions = shared.plan.topic.partitions;
     let probe = Client::new(&shared.bootstrap, &shared.plan.topic, &shared.plan.client)
         .map_err(|e| e.to_string())?;
-    let asked = tokio::task::spawn_blocking(move || {
-        (0..partitions)
-            .map(|p| probe.watermarks(p, Duration::from_secs(5)).map(|(_, high)| (p, high)))
-            .collect::<Result<BTreeMap<_, _>, _>>()
-    });
-    match asked.await {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(panic) => Err(panic.to_string()),
-    }
+    let ends = probe.ends(partitions, Duration::from_secs(5)).await.map_err(|e| e.to_string());
+    probe.close().await;
+    ends
 }
 
 async fn read_all(
@@ -153,13 +147,13 @@ async fn read_all(
     let limit = Instant::now() + Duration::from_millis(shared.plan.final_time_limit_ms);
     let all: Vec<i32> = targets.keys().copied().collect();
     session.crash().await?;
-    session.assign(&all, StartAt::Beginning)?;
+    session.assign(&all, StartAt::Beginning).await?;
     let mut reached: BTreeMap<i32, i64> = BTreeMap::new();
     while Instant::now() < limit && !stop.is_cancelled() {
         let wait = Duration::from_millis(shared.plan.client.poll_ms.max(200));
         let polled = session.poll(wait, shared.plan.client.poll_records_max).await?;
         if polled.lost.is_some() {
-            session.assign(&all, StartAt::Beginning)?;
+            session.assign(&all, StartAt::Beginning).await?;
             reached.clear();
             continue;
         }

@@ -219,7 +219,7 @@ async fn run_member(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
     let mut acts = Acts::new(&shared.plan, turn.thread);
     let mut stream = OpStream::new(&shared.plan, turn.thread);
     let mut session = GroupThread::new(shared.clone(), turn.thread)?;
-    session.subscribe()?;
+    session.subscribe().await?;
     while turn.is_due(&shared, stream.gap()).await {
         session.late_commit().await?;
         match acts.next(shared.time.elapsed()) {
@@ -228,7 +228,7 @@ async fn run_member(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
             Act::Commit => session.commit().await?,
             Act::Committed => session.committed().await?,
             Act::Leave => session.leave().await?,
-            Act::Crash => session.crash()?,
+            Act::Crash => session.crash().await?,
         }
     }
     session.member.close().await;
@@ -281,11 +281,11 @@ impl GroupThread {
         (0..self.shared.plan.topic.partitions).collect()
     }
 
-    fn subscribe(&mut self) -> Result<(), SessionError> {
+    async fn subscribe(&mut self) -> Result<(), SessionError> {
         let keys = self.all().into_iter().map(|p| Scalar::from(self.key(p))).collect();
         let keys = Payload::Keys(keys);
         self.record(self.draft(Kind::Invoke, "subscribe", keys.clone()))?;
-        self.member.subscribe()?;
+        self.member.subscribe().await?;
         self.record(self.draft(Kind::Ok, "subscribe", keys))
     }
 
@@ -337,12 +337,12 @@ impl GroupThread {
         self.record(draft)?;
         self.last.extend(offsets);
         if unknown {
-            return self.retire(Duration::ZERO);
+            return self.retire(Duration::ZERO).await;
         }
         if !events.is_empty() {
             self.rebalanced(&events)?;
         }
-        if polled.lost.is_some() { self.crash() } else { Ok(()) }
+        if polled.lost.is_some() { self.crash().await } else { Ok(()) }
     }
 
     fn log(&self, events: &[GroupEvent]) -> Value {
@@ -384,7 +384,7 @@ impl GroupThread {
                 let mut done = draft(self, kind);
                 done.error = Some(error);
                 self.record(done)?;
-                if kind == Kind::Info { self.retire(Duration::ZERO) } else { Ok(()) }
+                if kind == Kind::Info { self.retire(Duration::ZERO).await } else { Ok(()) }
             }
         }
     }
@@ -427,23 +427,23 @@ impl GroupThread {
             self.former = Some(Former { identity, name, offsets, due: Instant::now() + LATE });
         }
         self.process += self.shared.plan.concurrency + 1;
-        self.subscribe()
+        self.subscribe().await
     }
 
     /// The client hangs and is torn down, as an operation that ends in info; the thread goes on as a new member.
-    fn crash(&mut self) -> Result<(), SessionError> {
+    async fn crash(&mut self) -> Result<(), SessionError> {
         self.record(self.draft(Kind::Invoke, "crash", Payload::None))?;
         self.record(self.draft(Kind::Info, "crash", Payload::None))?;
-        self.retire(SESSION_TIMEOUT)
+        self.retire(SESSION_TIMEOUT).await
     }
 
     /// The thread goes on as a new member; the old one is silent for so long, and then leaves.
-    fn retire(&mut self, silent: Duration) -> Result<(), SessionError> {
+    async fn retire(&mut self, silent: Duration) -> Result<(), SessionError> {
         let fresh = Self::member(&self.shared)?;
         std::mem::replace(&mut self.member, fresh).abandon(silent);
         self.last.clear();
         self.process += self.shared.plan.concurrency + 1;
-        self.subscribe()
+        self.subscribe().await
     }
 
     /// The last commit of the member that left arrives once more, when it is due: in its name and generation, with the
@@ -476,7 +476,7 @@ impl GroupThread {
                 done.error =
                     Some(OpError { code: "late-commit".into(), message: error.to_string() });
                 self.record(done)?;
-                if unknown { self.retire(Duration::ZERO) } else { Ok(()) }
+                if unknown { self.retire(Duration::ZERO).await } else { Ok(()) }
             }
         }
     }

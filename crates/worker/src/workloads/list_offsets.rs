@@ -133,7 +133,7 @@ async fn ask(
         done = done.with("notes", troubles);
     }
     shared.recorder.record(done)?;
-    Ok(())
+    if session.client().is_stuck() { session.crash().await } else { Ok(()) }
 }
 
 fn named(ends: &Ends) -> Value {
@@ -156,12 +156,15 @@ async fn watermarks(
 ) -> (BTreeMap<i32, Ends>, Vec<String>) {
     let (mut told, mut troubles) = (BTreeMap::new(), Vec::new());
     for partition in partitions {
-        match session.client().ask_watermarks(*partition, WATERMARKS_LIMIT).await {
+        match session.client().watermarks(*partition, WATERMARKS_LIMIT).await {
             Ok((_, high)) => {
                 let ends = Ends { high_watermark: Some(high), ..Ends::default() };
                 told.insert(*partition, ends);
             }
-            Err(error) => troubles.push(error),
+            Err(error) => {
+                let key = session.role.topic.key(*partition);
+                troubles.push(format!("{key}: {error}"));
+            }
         }
     }
     (told, troubles)

@@ -7,10 +7,10 @@
 use super::stream::Stream;
 use crate::client::{Client, StartAt};
 use crate::plan::ClientSettings;
+use crate::reader::AskError;
 use crate::session::{Role, Session, SessionError, Shared};
 use crate::turn::Turn;
 use perjury_history::{F, IsolationLevel, Kind, OpError, Payload};
-use rdkafka::error::KafkaError;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,12 +41,12 @@ pub(super) struct Observer {
 
 impl Observer {
     /// Looks at the topic of `session`'s role.
-    pub(super) fn new(session: Session) -> Result<Self, SessionError> {
+    pub(super) async fn new(session: Session) -> Result<Self, SessionError> {
         let raw_settings = ClientSettings {
             isolation_level: IsolationLevel::ReadUncommitted,
             ..session.role.settings.clone()
         };
-        let raw = raw_client(&session, &raw_settings)?;
+        let raw = raw_client(&session, &raw_settings).await?;
         Ok(Observer { session, raw, raw_settings })
     }
 
@@ -76,7 +76,7 @@ impl Observer {
         done.error.clone_from(&polled.lost);
         recorder.record(done)?;
         if polled.lost.is_some() {
-            let fresh = raw_client(&self.session, &self.raw_settings)?;
+            let fresh = raw_client(&self.session, &self.raw_settings).await?;
             std::mem::replace(&mut self.raw, fresh).close().await;
         }
         Ok(any)
@@ -104,16 +104,14 @@ impl Observer {
                 done.value = Payload::Json(Value::Object(told.collect()));
             }
             Err(error) => {
-                let code = error.rdkafka_error_code();
-                let code = code.map_or_else(|| "unmapped".into(), |c| format!("{c:?}"));
-                done.error = Some(OpError { code, message: error.to_string() });
+                done.error = Some(OpError { code: error.code(), message: error.to_string() })
             }
         }
         session.shared.recorder.record(done)?;
         Ok(asked.ok())
     }
 
-    async fn ends(&self) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+    async fn ends(&self) -> Result<BTreeMap<i32, (i64, i64)>, AskError> {
         let partitions = self.session.role.topic.partitions;
         let stable = self.session.client().ends(partitions, ENDS_LIMIT).await?;
         let high = self.raw.ends(partitions, ENDS_LIMIT).await?;
@@ -127,11 +125,11 @@ impl Observer {
     }
 }
 
-fn raw_client(session: &Session, settings: &ClientSettings) -> Result<Client, SessionError> {
+async fn raw_client(session: &Session, settings: &ClientSettings) -> Result<Client, SessionError> {
     let topic = &session.role.topic;
     let mut client = Client::new(&session.shared.bootstrap, topic, settings)?;
     let all: Vec<i32> = (0..topic.partitions).collect();
-    client.assign(&all, |_| None)?;
+    client.assign(&all, |_| None).await?;
     Ok(client)
 }
 
@@ -144,8 +142,8 @@ pub(super) async fn run_thread(
     let mut stream = Stream::new(&shared.plan, turn.thread);
     let partitions: Vec<i32> = (0..role.topic.partitions).collect();
     let mut session = Session::with(shared.clone(), turn.thread, role)?;
-    session.assign(&partitions, StartAt::Beginning)?;
-    let mut observer = Observer::new(session)?;
+    session.assign(&partitions, StartAt::Beginning).await?;
+    let mut observer = Observer::new(session).await?;
     let wait = Duration::from_millis(shared.plan.client.poll_ms);
     while turn.is_due(&shared, stream.gap()).await {
         if stream.once_in(ENDS_ONE_IN) {

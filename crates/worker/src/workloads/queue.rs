@@ -55,7 +55,7 @@ pub(super) async fn run_thread(shared: Arc<Shared>, mut turn: Turn) -> Result<()
 /// Does one operation of the stream.
 pub(super) async fn act(session: &mut Session, planned: Planned) -> Result<(), SessionError> {
     match planned {
-        Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
+        Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent).await?,
         Planned::Send { partition, value } => {
             session.send(partition, value).await?;
         }

@@ -77,7 +77,7 @@ async fn work(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
     let mut session = Session::with(shared.clone(), turn.thread, role)?;
     while turn.is_due(&shared, stream.gap()).await {
         match stream.mixed(&topic.topic) {
-            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent)?,
+            Planned::Assign(partitions) => session.assign(&partitions, StartAt::Recent).await?,
             Planned::Crash => session.crash().await?,
             Planned::Txn(request) => {
                 if session.init_transactions().await? {

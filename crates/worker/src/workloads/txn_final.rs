@@ -66,7 +66,7 @@ pub(super) async fn final_phase(
     for topic in &topics {
         let Some(mut reading) = session.take() else { break };
         reading.become_role(transactional::reader(&shared.plan, topic)).await?;
-        let mut observer = Observer::new(reading)?;
+        let mut observer = Observer::new(reading).await?;
         read(&shared, &mut observer, &mut reads, &stop).await?;
         session = Some(observer.end().await);
     }
@@ -183,13 +183,13 @@ async fn read(
     let wait = Duration::from_millis(shared.plan.client.poll_ms.max(200));
     while observer.peek(wait).await? && Instant::now() < limit && !stop.is_cancelled() {}
     let all: Vec<i32> = ends.keys().copied().collect();
-    observer.session.assign(&all, StartAt::Beginning)?;
+    observer.session.assign(&all, StartAt::Beginning).await?;
     let mut reached: BTreeMap<i32, i64> = BTreeMap::new();
     while Instant::now() < limit && !stop.is_cancelled() {
         let most = shared.plan.client.poll_records_max;
         let polled = observer.session.poll(wait, most).await?;
         if polled.lost.is_some() {
-            observer.session.assign(&all, StartAt::Beginning)?;
+            observer.session.assign(&all, StartAt::Beginning).await?;
             reached.clear();
             continue;
         }
