@@ -3,9 +3,9 @@
 //! A thread that was fenced first goes on as if it did not know: it must be refused. Transactions are interrupted by
 //! pauses in which the other thread takes over. Then it takes the id back with a new client.
 
-use super::observers::{self, observers};
+use super::observers;
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional};
+use super::{Description, transactional};
 use crate::attempt::{End, Step};
 use crate::session::{Session, SessionError, Shared};
 use crate::turn::Turn;
@@ -53,20 +53,7 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
-    let topic = shared.plan.topic.clone();
-    threads(&shared, &stop, |turn| {
-        let (shared, topic) = (shared.clone(), topic.clone());
-        async move {
-            if turn.thread < workers {
-                work(shared, turn).await
-            } else {
-                let role = transactional::reader(&shared.plan, &topic);
-                observers::run_thread(shared, turn, role).await
-            }
-        }
-    })
-    .await
+    observers::beside(shared, &stop, work).await
 }
 
 async fn work(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {

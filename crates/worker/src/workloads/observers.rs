@@ -5,6 +5,7 @@
 //! may be aborted later: it is recorded as `peek`.
 
 use super::stream::Stream;
+use super::{threads, transactional};
 use crate::client::{Client, StartAt};
 use crate::plan::ClientSettings;
 use crate::reader::AskError;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// One operation of an observer in this many asks for the ends of the log.
 const ENDS_ONE_IN: u32 = 12;
@@ -30,6 +32,32 @@ const ENDS_LIMIT: Duration = Duration::from_secs(5);
 /// How many of the plan's threads observe.
 pub(super) fn observers(concurrency: u32) -> u32 {
     if concurrency < 3 { 0 } else { (concurrency / 8).max(1) }
+}
+
+/// Runs `work` in most threads of a run, and observers of its topic in the others.
+///
+/// # Errors
+/// The first that a thread gives.
+pub(super) async fn beside<T>(
+    shared: Arc<Shared>,
+    stop: &CancellationToken,
+    work: impl Fn(Arc<Shared>, Turn) -> T + Copy + Send + 'static,
+) -> Result<(), SessionError>
+where
+    T: Future<Output = Result<(), SessionError>> + Send + 'static,
+{
+    let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
+    threads(&shared, stop, |turn| {
+        let shared = shared.clone();
+        async move {
+            if turn.thread < workers {
+                return work(shared, turn).await;
+            }
+            let role = transactional::reader(&shared.plan, &shared.plan.topic);
+            run_thread(shared, turn, role).await
+        }
+    })
+    .await
 }
 
 /// A consumer that reads committed, as a process, with one that reads uncommitted beside it.

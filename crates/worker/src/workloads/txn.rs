@@ -4,9 +4,9 @@
 //! sends and polls; what they polled they commit as consumed. Some are aborted on purpose, and some lose their client
 //! before the commit. Observers look on, with and without isolation.
 
-use super::observers::{self, observers};
+use super::observers;
 use super::stream::{Planned, Stream};
-use super::{Description, threads, transactional};
+use super::{Description, transactional};
 use crate::client::StartAt;
 use crate::session::{Session, SessionError, Shared};
 use crate::turn::Turn;
@@ -53,20 +53,7 @@ pub(super) async fn main_phase(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
-    let workers = shared.plan.concurrency - observers(shared.plan.concurrency);
-    let topic = shared.plan.topic.clone();
-    threads(&shared, &stop, |turn| {
-        let (shared, topic) = (shared.clone(), topic.clone());
-        async move {
-            if turn.thread < workers {
-                work(shared, turn).await
-            } else {
-                let role = transactional::reader(&shared.plan, &topic);
-                observers::run_thread(shared, turn, role).await
-            }
-        }
-    })
-    .await
+    observers::beside(shared, &stop, work).await
 }
 
 async fn work(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
