@@ -23,7 +23,7 @@ use crate::contract::{Budget, Clause};
 use crate::report::Example;
 use crate::tally::Tally;
 use crate::words::{self, duration};
-use perjury_history::Kind;
+use perjury_history::{F, Kind};
 use serde_json::{Map, json};
 
 const NS_PER_MS: i64 = 1_000_000;
@@ -111,6 +111,22 @@ fn all(examples: Vec<Example>) -> Found {
     Found { count, sound: count, examples }
 }
 
+/// Errors after which an idempotent producer cannot go on (KIP-360: the broker and the producer no longer agree on what was
+/// written last).
+const FATAL: [&str; 4] =
+    ["OUT_OF_ORDER_SEQUENCE_NUMBER", "UNKNOWN_PRODUCER_ID", "INVALID_PRODUCER_EPOCH", "_FATAL"];
+
+/// The first send that ended its producer between a fault and the next one: the row of its completion, and the error.
+fn ended_producer<'a>(ctx: &Context<'a>, fault: u64) -> Option<(usize, &'a str)> {
+    let at = ctx.around.faults.iter().position(|f| f.id == fault)?;
+    let next = ctx.around.faults.get(at + 1).map_or(ctx.history.len(), |f| f.row);
+    (ctx.around.faults[at].row..next).find_map(|row| {
+        let is_send = matches!(ctx.history.f(row), F::Send | F::Txn) && ctx.index.is_data(row);
+        let error = ctx.history.error(row).filter(|_| is_send)?;
+        FATAL.contains(&error.code.as_str()).then_some((row, error.code.as_str()))
+    })
+}
+
 fn gap(ctx: &Context<'_>) -> Found {
     let limit = ctx.promises.budgets.gap_ms.unwrap_or(30_000);
     let of_faults = ctx.availability.faults.iter().filter_map(|f| {
@@ -122,7 +138,16 @@ fn gap(ctx: &Context<'_>) -> Found {
             f.f,
             duration(ns(ms))
         );
-        Some(note(text, f.key.clone(), Vec::new(), Some(f.fault), ms))
+        match ended_producer(ctx, f.fault) {
+            Some((row, code)) => {
+                let text = format!(
+                    "{text} {} ended with {code}, after which its idempotent producer could not go on.",
+                    words::capital(&ctx.op(row))
+                );
+                Some(note(text, f.key.clone(), vec![row as u64], Some(f.fault), ms))
+            }
+            None => Some(note(text, f.key.clone(), Vec::new(), Some(f.fault), ms)),
+        }
     });
     let mut examples: Vec<Example> = of_faults.collect();
     if let Some(ms) =
