@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// Which part of the time is warm-up: allocators and windows of fixed size fill.
-const WARM_UP: f64 = 0.4;
+/// Which part of the time is warm-up: allocators and windows of fixed size fill. The longest of these is the running
+/// verdict's, 65,536 values, which takes five to six minutes at this rate.
+const WARM_UP: f64 = 0.6;
 /// How many averages the slope is fitted to. Samples of one second depend on each other; averages of a tenth of the time
 /// hardly do.
 const BLOCKS: usize = 10;
