@@ -319,7 +319,11 @@ fn key_store(
     path: &str,
     all: &mut BTreeMap<String, String>,
 ) -> Result<(), PropertyError> {
-    match store_type(given, "keystore").as_str() {
+    // Without a type the name is librdkafka's as well, whose key stores are PKCS#12; only a name tells JKS then.
+    let named_jks = path.to_lowercase().ends_with(".jks");
+    let untyped = !given.contains_key("ssl.keystore.type") && !named_jks;
+    let kind = if untyped { "PKCS12".to_owned() } else { store_type(given, "keystore") };
+    match kind.as_str() {
         "PEM" => {
             all.insert("ssl.certificate.location".to_owned(), path.to_owned());
             all.insert("ssl.key.location".to_owned(), path.to_owned());
@@ -421,6 +425,13 @@ mod tests {
             let error = gather(&[(name.to_owned(), value.to_owned())], None).unwrap_err();
             assert!(error.to_string().contains(hint), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_store_without_a_type_is_librdkafkas_own_unless_its_name_says_jks() {
+        let given = [("ssl.keystore.location".to_owned(), "client.p12".to_owned())];
+        let all = translate(&BTreeMap::from(given)).unwrap();
+        assert_eq!(all["ssl.keystore.location"], "client.p12");
     }
 
     #[cfg(not(feature = "tls"))]
