@@ -4,7 +4,7 @@ use crate::outcome;
 use crate::payload;
 use crate::plan::{ClientSettings, TopicSettings};
 use crate::properties;
-use crate::reader::{self, AskError, Reader, apart};
+use crate::reader::{self, AskError, CLOSE_LIMIT, Reader, apart};
 use perjury_history::{OpError, Record, RecordMeta};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -367,7 +367,7 @@ impl Client {
         let closing = apart(move || drop(producer));
         consumer.close().await;
         // A client that does not end in time is left to its thread; the run goes on.
-        let _ = tokio::time::timeout(Duration::from_secs(10), closing).await;
+        let _ = tokio::time::timeout(CLOSE_LIMIT, closing).await;
     }
 }
 

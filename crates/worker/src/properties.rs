@@ -290,9 +290,9 @@ fn jaas(text: &str, all: &mut BTreeMap<String, String>) -> Result<(), PropertyEr
     Ok(())
 }
 
-fn store_type(given: &BTreeMap<String, String>, which: &str) -> String {
+fn store_type(given: &BTreeMap<String, String>, which: &str, untyped: &str) -> String {
     let name = format!("ssl.{which}.type");
-    given.get(&name).map_or_else(|| "JKS".to_owned(), |value| value.to_uppercase())
+    given.get(&name).map_or_else(|| untyped.to_owned(), |value| value.to_uppercase())
 }
 
 /// Java's trust store: PEM is a file of certificates, the other kinds have to be converted.
@@ -301,7 +301,7 @@ fn trust_store(
     path: &str,
     all: &mut BTreeMap<String, String>,
 ) -> Result<(), PropertyError> {
-    let kind = store_type(given, "truststore");
+    let kind = store_type(given, "truststore", "JKS");
     if kind == "PEM" {
         all.insert("ssl.ca.location".to_owned(), path.to_owned());
         return Ok(());
@@ -320,10 +320,8 @@ fn key_store(
     all: &mut BTreeMap<String, String>,
 ) -> Result<(), PropertyError> {
     // Without a type the name is librdkafka's as well, whose key stores are PKCS#12; only a name tells JKS then.
-    let named_jks = path.to_lowercase().ends_with(".jks");
-    let untyped = !given.contains_key("ssl.keystore.type") && !named_jks;
-    let kind = if untyped { "PKCS12".to_owned() } else { store_type(given, "keystore") };
-    match kind.as_str() {
+    let untyped = if path.to_lowercase().ends_with(".jks") { "JKS" } else { "PKCS12" };
+    match store_type(given, "keystore", untyped).as_str() {
         "PEM" => {
             all.insert("ssl.certificate.location".to_owned(), path.to_owned());
             all.insert("ssl.key.location".to_owned(), path.to_owned());

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 
 /// How much longer than it was told to a call may take before the consumer counts as stuck.
 pub(crate) const STUCK: Duration = Duration::from_secs(10);
-/// How long a consumer may take to end before it is left to its thread.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take to end before it is left to its thread.
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a consumer gave no answer.
 #[derive(Debug, thiserror::Error)]

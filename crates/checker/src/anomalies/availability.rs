@@ -132,22 +132,21 @@ fn gap(ctx: &Context<'_>) -> Found {
     let of_faults = ctx.availability.faults.iter().filter_map(|f| {
         let ms = f.longest_gap_ms.filter(|ms| *ms > limit)?;
         let who = f.key.as_ref().map_or_else(|| "no send".into(), |k| format!("no send to {k}"));
-        let text = format!(
+        let mut text = format!(
             "Around fault {} ({}), {who} succeeded for {}.",
             f.fault,
             f.f,
             duration(ns(ms))
         );
-        match ended_producer(ctx, f.fault) {
-            Some((row, code)) => {
-                let text = format!(
-                    "{text} {} ended with {code}, after which its idempotent producer could not go on.",
-                    words::capital(&ctx.op(row))
-                );
-                Some(note(text, f.key.clone(), vec![row as u64], Some(f.fault), ms))
-            }
-            None => Some(note(text, f.key.clone(), Vec::new(), Some(f.fault), ms)),
+        let ended = ended_producer(ctx, f.fault);
+        if let Some((row, code)) = ended {
+            let send = words::capital(&ctx.op(row));
+            text += &format!(
+                " {send} ended with {code}, after which its idempotent producer could not go on."
+            );
         }
+        let ops = ended.iter().map(|(row, _)| *row as u64).collect();
+        Some(note(text, f.key.clone(), ops, Some(f.fault), ms))
     });
     let mut examples: Vec<Example> = of_faults.collect();
     if let Some(ms) =

@@ -11,7 +11,7 @@ use crate::plan::ClientSettings;
 use crate::reader::AskError;
 use crate::session::{Role, Session, SessionError, Shared};
 use crate::turn::Turn;
-use perjury_history::{F, IsolationLevel, Kind, OpError, Payload};
+use perjury_history::{F, IsolationLevel, Kind, Payload};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,9 +120,8 @@ impl Observer {
         let f = || F::parse("list-offsets");
         let session = &self.session;
         session.shared.recorder.record(session.draft(Kind::Invoke, f(), Payload::None))?;
-        let asked = self.ends().await;
         let mut done = session.draft(Kind::Fail, f(), Payload::None);
-        match &asked {
+        let asked = match self.ends().await {
             Ok(ends) => {
                 let told = ends.iter().map(|(p, (stable, high))| {
                     let figures = json!({"last_stable": stable, "high_watermark": high});
@@ -130,13 +129,15 @@ impl Observer {
                 });
                 done.kind = Kind::Ok;
                 done.value = Payload::Json(Value::Object(told.collect()));
+                Some(ends)
             }
             Err(error) => {
-                done.error = Some(OpError { code: error.code(), message: error.to_string() })
+                done.error = Some(error.into());
+                None
             }
-        }
+        };
         session.shared.recorder.record(done)?;
-        Ok(asked.ok())
+        Ok(asked)
     }
 
     async fn ends(&self) -> Result<BTreeMap<i32, (i64, i64)>, AskError> {
