@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{alone, binary, latest, processes_of, stderr};
+use support::{alone, binary, ended, latest, processes_of, stderr};
 
 /// Whether the variable names a program; tells why the test is skipped otherwise.
 fn server() -> bool {
@@ -24,11 +24,11 @@ fn raft_failover_on_chronik_loses_what_it_acknowledged_and_stays_away() {
     }
     let _turn = alone();
     let store = tempfile::tempdir().unwrap();
-    let output = binary()
-        .args(["run", "--cluster", "chronik", "--plan", "raft-failover", "--seed", "1"])
-        .args(["--output", "json", "--store", store.path().to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["run", "--cluster", "chronik", "--plan", "raft-failover", "--seed", "1"])
+            .args(["--output", "json", "--store", store.path().to_str().unwrap()]),
+    );
     let said = stderr(&output);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("no JSON ({error}): {said}"));

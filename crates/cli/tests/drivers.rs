@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{alone, binary, latest, perjury, processes_of, run, stderr, stdout, turn};
+use support::{alone, binary, ended, latest, perjury, processes_of, run, stderr, stdout, turn};
 
 fn there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -56,11 +56,11 @@ fn apache_kafka_keeps_its_promises_when_its_leader_is_killed() {
     let faults = ["--nemesis", "kill", "--target", "leader", "--nemesis-interval", "5s"];
     let mut all = vec!["--cluster", "kafka", "--fault-duration", "12s", "--seed", "1"];
     all.extend(load.into_iter().chain(faults));
-    let output = binary()
-        .args(["run", "--output", "json", "--store", store.path().to_str().unwrap()])
-        .args(all)
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["run", "--output", "json", "--store", store.path().to_str().unwrap()])
+            .args(all),
+    );
     let said = stderr(&output);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("no JSON ({error}): {said}"));
@@ -123,13 +123,13 @@ fn foreign() -> Foreign {
 /// Runs against the foreign node and gives the report with the run's history.
 fn attached(store: &Path, foreign: &Foreign, args: &[&str]) -> (Value, String) {
     let load = ["--time-limit", "12s", "--rate", "100", "--concurrency", "4", "--partitions", "1"];
-    let output = binary()
-        .args(["run", "--output", "json", "--store", store.to_str().unwrap()])
-        .args(["--replication-factor", "1", "--nodes", "1"])
-        .args(load)
-        .args(args)
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["run", "--output", "json", "--store", store.to_str().unwrap()])
+            .args(["--replication-factor", "1", "--nodes", "1"])
+            .args(load)
+            .args(args),
+    );
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("no JSON ({error}): {}", stderr(&output)));
     assert!(std::net::TcpStream::connect(&foreign.address).is_ok(), "the node was ended");
@@ -148,11 +148,11 @@ fn a_running_cluster_is_attached_to_and_left_as_it_was() {
     assert!(report["counts"]["acknowledged"].as_u64().unwrap() > 50);
     assert!(history.contains("perjury-queue-"), "topics have our prefix and a name of their own");
 
-    let refused = binary()
-        .args(["run", "--store", store.path().to_str().unwrap(), "--nemesis", "kill"])
-        .args(["--cluster", "attach", "-b", &foreign.address, "--replication-factor", "1"])
-        .output()
-        .unwrap();
+    let refused = ended(
+        binary()
+            .args(["run", "--store", store.path().to_str().unwrap(), "--nemesis", "kill"])
+            .args(["--cluster", "attach", "-b", &foreign.address, "--replication-factor", "1"]),
+    );
     assert_eq!(refused.status.code(), Some(254));
     assert!(stderr(&refused).contains("--i-own-this-cluster"), "{}", stderr(&refused));
 }
@@ -181,22 +181,21 @@ fn the_doctor_forms_the_testbed_and_names_what_is_missing_elsewhere() {
     let _turn = turn();
     let store = tempfile::tempdir().unwrap();
     let at = ["--store", store.path().to_str().unwrap()];
-    let output = binary().args(["doctor", "--json"]).args(at).output().unwrap();
+    let output = ended(binary().args(["doctor", "--json"]).args(at));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{found:#}");
     assert!(found["formation_ms"].as_u64().is_some(), "{found:#}");
     assert!(found["faults"].as_array().unwrap().iter().any(|fault| fault["fault"] == "kill"));
 
-    let output = binary()
-        .args(["doctor", "--cluster", "chronik", "--binary", "/nowhere/chronik-server"])
-        .args(at)
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["doctor", "--cluster", "chronik", "--binary", "/nowhere/chronik-server"])
+            .args(at),
+    );
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("/nowhere/chronik-server does not exist"));
 
-    let output = binary().args(["doctor", "--cluster", "attach", "-b", "127.0.0.1:1"]).output();
-    let said = stderr(&output.unwrap());
+    let said = stderr(&perjury(&["doctor", "--cluster", "attach", "-b", "127.0.0.1:1"]));
     assert!(said.contains("127.0.0.1:1"), "{said}");
 }
 

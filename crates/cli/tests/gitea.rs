@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use support::{binary, perjury, stderr, stdout};
+use support::{binary, ended, perjury, stderr, stdout};
 
 /// A user with a repository called `broker`.
 const USER: &str = "team";
@@ -156,12 +156,12 @@ impl Gitea {
     fn ticket(&self, project: &str, token: &str) -> std::process::Output {
         let history = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../histories/lost-write/passed-over.jsonl");
-        binary()
-            .args(["ticket", history.to_str().unwrap(), "--tracker", "gitea"])
-            .args(["--url", &self.url, "--project", project])
-            .env("PERJURY_GITEA_TOKEN", token)
-            .output()
-            .unwrap()
+        ended(
+            binary()
+                .args(["ticket", history.to_str().unwrap(), "--tracker", "gitea"])
+                .args(["--url", &self.url, "--project", project])
+                .env("PERJURY_GITEA_TOKEN", token),
+        )
     }
 }
 

@@ -7,7 +7,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{alone, binary, processes_of, stderr};
+use support::{alone, binary, ended, processes_of, stderr};
 
 fn wanted() -> bool {
     let wanted = std::env::var_os("PERJURY_TEST_KAFKA").is_some_and(|value| !value.is_empty());
@@ -20,12 +20,12 @@ fn wanted() -> bool {
 fn run(args: &[&str]) -> Value {
     let _turn = alone();
     let store = tempfile::tempdir().unwrap();
-    let output = binary()
-        .args(["run", "--cluster", "kafka", "--seed", "1", "--output", "json"])
-        .args(["--store", store.path().to_str().unwrap()])
-        .args(args)
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["run", "--cluster", "kafka", "--seed", "1", "--output", "json"])
+            .args(["--store", store.path().to_str().unwrap()])
+            .args(args),
+    );
     let said = stderr(&output);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("no JSON ({error}): {said}"));

@@ -19,7 +19,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-use support::{alone, binary, latest, perjury, stderr, stdout};
+use support::{alone, binary, ended, latest, perjury, stderr, stdout};
 
 /// What must be seen nowhere: the passwords of the stores of keys, of a user by SCRAM, and of a user by PLAIN.
 const STORES: &str = "word-of-the-stores-70";
@@ -251,7 +251,7 @@ fn attached(store: &Path, address: &str, options: &[String], file: Option<&Path>
     if let Some(file) = file {
         command.arg("--command-config").arg(file);
     }
-    command.output().unwrap()
+    ended(&mut command)
 }
 
 /// Whether one of the secrets is in these bytes.

@@ -18,12 +18,21 @@ fn with<'a>(workload: &'a str, faults: &[&'a str]) -> Vec<&'a str> {
 fn a_group_of_a_correct_cluster_resumes_at_what_it_committed() {
     let faults = ["--nemesis", "kill,pause", "--nemesis-interval", "1s", "--fault-duration", "1s"];
     kept(5, 12, &with("group", &faults), |store, _| {
-        // Each rebalance names its generation; how many there are depends on how quickly the group came together.
         let history = std::fs::read_to_string(latest(store).join("history.jsonl")).unwrap();
-        let generations: BTreeSet<i64> = history
+        let ended: Vec<Value> = history
             .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|row| row["f"] == "rebalance" && row["type"] == "ok")
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|row: &Value| row["type"] == "ok")
+            .collect();
+        // Who finds nothing committed asks for the beginning, and may take a late answer for one to its next assignment.
+        let first = |f: &str| ended.iter().position(|row| row["f"] == f).unwrap();
+        let beginnings = ended[first("commit")]["value"].as_object().unwrap();
+        assert!(beginnings.values().all(|offset| offset == 0), "{beginnings:?}");
+        assert!(first("commit") < first("subscribe"), "somebody joined before");
+        // Each rebalance names its generation; how many there are depends on how quickly the group came together.
+        let generations: BTreeSet<i64> = ended
+            .iter()
+            .filter(|row| row["f"] == "rebalance")
             .flat_map(|row| row["value"].as_array().unwrap().clone())
             .map(|event| event["generation"].as_i64().unwrap())
             .collect();

@@ -116,6 +116,76 @@ fn is_reference(value: &str) -> bool {
     ["env:", "file:", "config:"].iter().any(|prefix| value.starts_with(prefix))
 }
 
+/// Whether this is what Kafka's protocol calls an api key: the number of a kind of request, or its name.
+fn is_kafka_api(value: &str) -> bool {
+    let name: String =
+        value.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
+    let is_number = name.len() <= 3 && name.bytes().all(|b| b.is_ascii_digit());
+    is_number || KAFKA_APIS.contains(&name.as_str())
+}
+
+/// Kafka's kinds of requests, in small letters and without underscores.
+const KAFKA_APIS: [&str; 58] = [
+    "produce",
+    "fetch",
+    "listoffsets",
+    "metadata",
+    "leaderandisr",
+    "stopreplica",
+    "updatemetadata",
+    "controlledshutdown",
+    "offsetcommit",
+    "offsetfetch",
+    "findcoordinator",
+    "joingroup",
+    "heartbeat",
+    "leavegroup",
+    "syncgroup",
+    "describegroups",
+    "listgroups",
+    "saslhandshake",
+    "apiversions",
+    "createtopics",
+    "deletetopics",
+    "deleterecords",
+    "initproducerid",
+    "offsetforleaderepoch",
+    "addpartitionstotxn",
+    "addoffsetstotxn",
+    "endtxn",
+    "writetxnmarkers",
+    "txnoffsetcommit",
+    "describeacls",
+    "describeconfigs",
+    "alterconfigs",
+    "incrementalalterconfigs",
+    "describelogdirs",
+    "saslauthenticate",
+    "createpartitions",
+    "deletegroups",
+    "electleaders",
+    "alterpartitionreassignments",
+    "listpartitionreassignments",
+    "offsetdelete",
+    "vote",
+    "beginquorumepoch",
+    "endquorumepoch",
+    "describequorum",
+    "alterpartition",
+    "updatefeatures",
+    "fetchsnapshot",
+    "describecluster",
+    "describeproducers",
+    "brokerregistration",
+    "brokerheartbeat",
+    "unregisterbroker",
+    "describetransactions",
+    "listtransactions",
+    "allocateproducerids",
+    "consumergroupheartbeat",
+    "consumergroupdescribe",
+];
+
 /// What is known to be secret, and takes it out of text and JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
@@ -224,7 +294,9 @@ fn blank(found: &Captures<'_>) -> String {
     let whole = found.get(0).map_or("", |m| m.as_str());
     let Some(secret) = found.name("s").or_else(|| found.name("t")) else { return whole.to_owned() };
     // The brackets may be cut off by a shape that ends at one.
-    if secret.as_str().starts_with("[removed") || is_reference(secret.as_str()) {
+    let text = secret.as_str();
+    let names_api = whole.to_ascii_lowercase().starts_with("api") && is_kafka_api(text);
+    if text.starts_with("[removed") || is_reference(text) || names_api {
         return whole.to_owned();
     }
     let from = found.get(0).map_or(0, |m| m.start());

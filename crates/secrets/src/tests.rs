@@ -99,3 +99,16 @@ fn references_to_secrets_stay_so_that_a_plan_can_be_replayed() {
     let literal = serde_json::json!({"sasl.password": "hunter22"});
     assert_ne!(clean(literal.clone()), literal);
 }
+
+#[test]
+fn an_api_key_of_kafkas_protocol_is_no_secret_and_one_of_a_service_is() {
+    let secrets = Secrets::new();
+    for line in
+        ["request api_key: Produce, v9", "apiKey=LIST_OFFSETS, apiVersion=7", r#"{"api_key":18}"#]
+    {
+        assert_eq!(secrets.text(line), line);
+    }
+    for line in ["api_key: ProduceXy", "api-key=4471", "password: Produce"] {
+        assert!(secrets.text(line).ends_with("[removed]"), "{line}");
+    }
+}

@@ -12,6 +12,7 @@ use perjury_history::OpError;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
@@ -39,9 +40,7 @@ impl AskError {
     pub(crate) fn code(&self) -> String {
         match self {
             AskError::Stuck => "client-stuck".into(),
-            AskError::Kafka(error) => error
-                .rdkafka_error_code()
-                .map_or_else(|| "unmapped".into(), |code| format!("{code:?}")),
+            AskError::Kafka(error) => code_of(error),
         }
     }
 }
@@ -66,18 +65,13 @@ impl<C: ConsumerContext + 'static> Reader<C> {
     pub(crate) fn new(config: &ClientConfig, context: C) -> KafkaResult<Self> {
         let consumer = BaseConsumer::from_config_and_context(config, context)?;
         let (jobs, asked) = mpsc::channel::<Job<C>>();
-        let (end, ended) = oneshot::channel();
         let work = move || {
             for job in asked {
                 job(&consumer);
             }
             drop(consumer);
-            // Nobody may be waiting for it.
-            let _ = end.send(());
         };
-        std::thread::Builder::new()
-            .name("consumer".into())
-            .spawn(work)
+        let ended = apart("consumer", work)
             .map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
         Ok(Reader { jobs, stuck: AtomicBool::new(false), ended })
     }
@@ -172,15 +166,24 @@ pub(crate) fn poll<C: ConsumerContext>(
 
 /// Runs what blocks in a thread of its own. Unlike the runtime's threads nobody waits for it at the end: a client whose
 /// cluster is gone may never have done with its last words.
+///
+/// # Errors
+/// When the machine has no thread to give. What was to run is dropped then, on the caller's thread.
 pub(crate) fn apart<T: Send + 'static>(
+    name: &str,
     run: impl FnOnce() -> T + Send + 'static,
-) -> oneshot::Receiver<T> {
+) -> io::Result<oneshot::Receiver<T>> {
     let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().name(name.into()).spawn(move || {
         // Whoever asked may have given up meanwhile.
         let _ = sender.send(run());
-    });
-    receiver
+    })?;
+    Ok(receiver)
+}
+
+/// A short stable name of librdkafka's error.
+pub(crate) fn code_of(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| "unmapped".into(), |code| format!("{code:?}"))
 }
 
 #[cfg(test)]

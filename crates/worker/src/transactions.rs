@@ -22,7 +22,7 @@
 //! that client is of no use any more, which is an error like any other.
 
 use crate::client::{Client, LogContext};
-use crate::reader::AskError;
+use crate::reader::{AskError, apart, code_of};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{FutureProducer, Producer};
@@ -67,9 +67,7 @@ impl Trouble {
     pub fn of(error: &KafkaError) -> Self {
         let message = error.to_string();
         let KafkaError::Transaction(inner) = error else {
-            let code =
-                error.rdkafka_error_code().map_or_else(|| "unmapped".into(), |c| format!("{c:?}"));
-            return Trouble { class: Class::Abortable, code, message };
+            return Trouble { class: Class::Abortable, code: code_of(error), message };
         };
         let class = if inner.is_fatal() {
             Class::Fatal
@@ -101,14 +99,8 @@ async fn call(
     loop {
         let (producer, ask) = (client.producer.clone(), ask.clone());
         let wait = CALL.min(limit);
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let asking = move || {
-            // Whoever asked may have given up meanwhile.
-            let _ = answer.send(ask(&producer, wait));
-        };
-        if let Err(error) = std::thread::Builder::new().name("transaction".into()).spawn(asking) {
-            return Err(Trouble::own(Class::Fatal, "no-thread", error.to_string()));
-        }
+        let answered = apart("transaction", move || ask(&producer, wait))
+            .map_err(|error| Trouble::own(Class::Fatal, "no-thread", error.to_string()))?;
         let trouble = match tokio::time::timeout(wait + STUCK, answered).await {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => Trouble::of(&error),

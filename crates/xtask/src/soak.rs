@@ -9,27 +9,29 @@ use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// Which part of the time is warm-up: allocators and windows of fixed size fill. The longest of these is the running
-/// verdict's, 65,536 values, which takes five to six minutes at this rate.
-const WARM_UP: f64 = 0.6;
+/// How many minutes come before those that are measured: windows of fixed size fill, and the allocator finds its size. The
+/// running verdict's window, 65,536 values, takes five to six minutes at this rate; after it come some failovers in which
+/// clients that end and clients that begin are there together.
+const WARM_UP: u32 = 10;
 /// How many averages the slope is fitted to. Samples of one second depend on each other; averages of a tenth of the time
 /// hardly do.
 const BLOCKS: usize = 10;
 /// Student's t at 97.5 % with eight degrees of freedom.
 const T_8: f64 = 2.306;
 
-/// Runs a cluster at a steady rate for so many minutes and prints the slope of the resident set of `perjury` itself, with
-/// its 95 % interval.
+/// Runs a cluster at a steady rate, for so many minutes after a warm-up, and prints the slope of the resident set of `perjury`
+/// itself, with its 95 % interval.
 pub(crate) fn run(minutes: u32) -> Result<()> {
     step(&mut command(&cargo(), &["build", "--release", "--quiet", "--package", "perjury"]))?;
     let store = tempfile::tempdir()?;
-    let time = format!("{minutes}m");
+    let all = WARM_UP + minutes;
+    let time = format!("{all}m");
     let mut perjury = Command::new(target("release").join("perjury"));
     let args = ["run", "--time-limit", &time, "--rate", "400", "--nemesis-interval", "10s"];
     perjury.args(args).arg("--seed").arg("1").arg("--store").arg(store.path());
     perjury.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = Ended(perjury.spawn().context("perjury does not start")?);
-    let length = Duration::from_secs(u64::from(minutes) * 60);
+    let length = Duration::from_secs(u64::from(all) * 60);
     let began = Instant::now();
     let mut samples: Vec<(f64, f64)> = Vec::new();
     let mut told = Instant::now();
@@ -50,10 +52,10 @@ pub(crate) fn run(minutes: u32) -> Result<()> {
     while run.0.try_wait()?.is_none() && Instant::now() < patience {
         sleep(EVERY);
     }
-    let blocks = averages(&samples, f64::from(minutes) * WARM_UP);
+    let blocks = averages(&samples, f64::from(WARM_UP));
     let (slope, half) = slope(&blocks).context("too few samples")?;
     let last = blocks.last().map_or(0.0, |b| b.1);
-    println!("400 operations/s for {minutes} min, warm-up {:.0} %", WARM_UP * 100.0);
+    println!("400 operations/s for {minutes} min after {WARM_UP} min of warm-up");
     println!("resident set at the end: {last:.1} MiB");
     println!("slope: {:.2} ± {:.2} MiB an hour (95 %)", slope * 60.0, half * 60.0);
     let verdict = if slope.abs() <= half { "indistinguishable from" } else { "not" };

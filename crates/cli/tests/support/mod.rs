@@ -51,19 +51,23 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// The binary with these arguments. One that does not end is killed, so that its test fails and says what it had said.
+/// The binary with these arguments, as [`ended`] waits for it.
 pub(crate) fn perjury(args: &[&str]) -> Output {
-    let mut command = binary();
-    let child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    ended(binary().args(args))
+}
+
+/// What the command said until its end. One that does not end is killed, so that its test fails and says what it had said.
+pub(crate) fn ended(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().try_into().unwrap());
-    let (ended, watched) = mpsc::channel::<()>();
+    let (over, watched) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
         if watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let _ = kill(pid, Signal::SIGKILL);
         }
     });
     let output = child.wait_with_output().unwrap();
-    drop(ended);
+    drop(over);
     watch.join().unwrap();
     output
 }

@@ -197,7 +197,7 @@ pub async fn final_phase(
 async fn threads<T>(
     shared: &Shared,
     stop: &CancellationToken,
-    run: impl Fn(Turn) -> T,
+    mut run: impl FnMut(Turn) -> T,
 ) -> Result<(), SessionError>
 where
     T: Future<Output = Result<(), SessionError>> + Send + 'static,

@@ -6,19 +6,23 @@
 //! and the thread goes on as another member. Some time after it left, a member's commit arrives once more, as from a
 //! client that was paused: nobody may take it. With the client property `group.protocol=consumer` the group is one of
 //! KIP-848, where client and broker have it.
+//!
+//! Before anybody joins, the beginning of every partition is committed. A member that finds nothing committed asks the
+//! partition's leader for the beginning, and librdkafka can take a late answer to that for one to its next assignment: the
+//! member would go back by itself, which is not the cluster's doing.
 
+mod acts;
+
+use self::acts::{Act, Acts, members};
 use super::final_reads::{self, FinalPhase};
 use super::{Description, threads};
 use crate::generator::{OpStream, Planned};
 use crate::member::{CommitTrouble, GroupEvent, Identity, Member, SESSION_TIMEOUT};
-use crate::plan::WorkerPlan;
 use crate::recorder::Draft;
 use crate::session::{Session, SessionError, Shared};
 use crate::turn::Turn;
 use perjury_cluster::probe::{Connection, GroupCommit, ProbeError};
 use perjury_history::{F, Kind, Mop, OpError, Payload, Process, Record, Scalar};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,127 +47,23 @@ pub(super) const DESCRIPTION: Description = Description {
         "truncated-log",
     ],
     needs: "consumer groups (classic protocol; KIP-848 with -X group.protocol=consumer)",
-    coverage_min: &[("ok commit", 3), ("ok committed", 5), ("ok rebalance", 3)],
+    coverage_min: &[("ok commit", 4), ("ok committed", 5), ("ok rebalance", 3)],
 };
 
 /// The group's name.
 pub(super) const GROUP: &str = "perjury-group";
-/// The mean time between two members of the group that leave or crash, in runs that are long enough for it.
-const CHURN: Duration = Duration::from_secs(4);
-/// At least so many times that long is a run: in shorter ones members go sooner after each other.
-const GOES_MIN: u32 = 6;
-/// Of so many members that go, one crashes. The group then stands still until it does not wait for it any more.
-const CRASH_ONE_IN: u32 = 4;
-/// So many members leave properly before the first may crash: two, since at most one member has no partition and nothing
-/// to commit.
-const PROPER_FIRST: usize = 2;
 /// How long after a member left its last commit arrives once more.
 const LATE: Duration = Duration::from_millis(2500);
+/// How long a member that leaves waits for something to commit.
+const LAST_WORD_LIMIT: Duration = Duration::from_secs(1);
 /// How long a commit in a former member's name may take.
 const ZOMBIE_LIMIT: Duration = Duration::from_secs(4);
-
-/// How many threads are members: one more than there are partitions, so that one waits, but at most every second thread.
-fn members(plan: &WorkerPlan) -> u32 {
-    let partitions = u32::try_from(plan.topic.partitions).unwrap_or(1);
-    partitions.saturating_add(1).min(plan.concurrency / 2).max(1)
-}
-
-/// What a member does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    Poll,
-    /// Poll, and commit before the records are handed on.
-    PollCommitted,
-    Commit,
-    Committed,
-    Leave,
-    Crash,
-}
-
-/// The operations of one member, without end, from the seed alone. That it goes has a time, all else an order.
-#[derive(Debug)]
-struct Acts {
-    rng: ChaCha8Rng,
-    /// Draws when it commits, apart from the rest, whose number depends on time.
-    styles: ChaCha8Rng,
-    /// When it goes, since the main phase began, and how; the next one last.
-    goes: Vec<(Duration, Act)>,
-    /// When it commits; drawn anew for each process that follows on one that went.
-    style: Style,
-}
-
-/// When members go, since the main phase began, which, and how. All threads draw the same, so that they go one at a time:
-/// a group comes together again before the next one goes.
-fn departures(plan: &WorkerPlan) -> Vec<(Duration, u32, Act)> {
-    let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ 0x6368_7572_6e21);
-    let (limit, members) = (Duration::from_millis(plan.time_limit_ms), members(plan));
-    let mean = CHURN.min(limit / GOES_MIN).max(Duration::from_millis(1));
-    let (mut all, mut at) = (Vec::new(), Duration::ZERO);
-    loop {
-        at += mean.mul_f64(rng.random_range(0.7..1.3));
-        if at >= limit {
-            return all;
-        }
-        let first = all.len() < PROPER_FIRST;
-        let thread = u32::try_from(all.len()).unwrap_or(0);
-        let thread = if first { thread % members } else { rng.random_range(0..members) };
-        let crashes = rng.random_ratio(1, CRASH_ONE_IN) && !first;
-        all.push((at, thread, if crashes { Act::Crash } else { Act::Leave }));
-    }
-}
-
-/// When a member commits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Style {
-    /// After it was given records.
-    After,
-    /// Before it hands them on.
-    Before,
-    /// After, but so seldom that much is read twice when it goes.
-    Seldom,
-}
-
-impl Style {
-    fn draw(rng: &mut ChaCha8Rng) -> Self {
-        match rng.random_range(0..6) {
-            0..=2 => Style::After,
-            3 | 4 => Style::Before,
-            _ => Style::Seldom,
-        }
-    }
-}
-
-impl Acts {
-    fn new(plan: &WorkerPlan, thread: u32) -> Self {
-        let stream = |salt: u64| {
-            let mut rng = ChaCha8Rng::seed_from_u64(plan.seed ^ salt);
-            rng.set_stream(u64::from(thread) + 1);
-            rng
-        };
-        let (rng, mut styles) = (stream(0x6772_6f75_7021), stream(0x6368_7572_6e21));
-        // Those that leave first commit often until then, whatever is drawn.
-        let drawn = Style::draw(&mut styles);
-        let early = usize::try_from(thread).is_ok_and(|thread| thread < PROPER_FIRST);
-        let style = if early { Style::After } else { drawn };
-        let own = departures(plan).into_iter().rev().filter(|(_, who, _)| *who == thread);
-        let goes = own.map(|(at, _, how)| (at, how)).collect();
-        Acts { rng, styles, goes, style }
-    }
-
-    /// The next operation, so long after the main phase began.
-    fn next(&mut self, elapsed: Duration) -> Act {
-        if let Some((_, how)) = self.goes.pop_if(|(at, _)| elapsed >= *at) {
-            self.style = Style::draw(&mut self.styles);
-            return how;
-        }
-        match (self.rng.random_range(0..200), self.style) {
-            (0..20, _) => Act::Committed,
-            (20..80, Style::After) | (20, _) => Act::Commit,
-            (_, Style::Before) => Act::PollCommitted,
-            _ => Act::Poll,
-        }
-    }
-}
+/// How often that commit is made when the node that was asked could not say who is a member.
+const LATE_TRIES: u32 = 4;
+/// How long it waits in between: until the group has found its new coordinator.
+const LATE_AGAIN: Duration = Duration::from_millis(700);
+/// How long the beginnings are committed for. A cluster that does not take them is what the run is to show.
+const BEGINNING_LIMIT: Duration = Duration::from_secs(10);
 
 /// A former member, whose last commit arrives late.
 struct Former {
@@ -171,6 +71,7 @@ struct Former {
     name: String,
     offsets: BTreeMap<i32, i64>,
     due: Instant,
+    tries_left: u32,
 }
 
 /// One thread that is a member, and the process that it is at present.
@@ -189,11 +90,19 @@ pub(super) async fn main_phase(
     stop: CancellationToken,
 ) -> Result<(), SessionError> {
     let members = members(&shared.plan);
+    let mut first = GroupThread::new(shared.clone(), 0)?;
+    first.commit_beginnings(&stop).await?;
+    let mut first = Some(first);
     threads(&shared, &stop, |turn| {
         let shared = shared.clone();
+        let first = if turn.thread == 0 { first.take() } else { None };
         async move {
             if turn.thread < members {
-                run_member(shared, turn).await
+                let session = match first {
+                    Some(first) => first,
+                    None => GroupThread::new(shared.clone(), turn.thread)?,
+                };
+                run_member(shared, session, turn).await
             } else {
                 run_sender(shared, turn).await
             }
@@ -215,10 +124,13 @@ async fn run_sender(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
     Ok(())
 }
 
-async fn run_member(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionError> {
+async fn run_member(
+    shared: Arc<Shared>,
+    mut session: GroupThread,
+    mut turn: Turn,
+) -> Result<(), SessionError> {
     let mut acts = Acts::new(&shared.plan, turn.thread);
     let mut stream = OpStream::new(&shared.plan, turn.thread);
-    let mut session = GroupThread::new(shared.clone(), turn.thread)?;
     session.subscribe().await?;
     while turn.is_due(&shared, stream.gap()).await {
         session.late_commit().await?;
@@ -228,6 +140,7 @@ async fn run_member(shared: Arc<Shared>, mut turn: Turn) -> Result<(), SessionEr
             Act::Commit => session.commit().await?,
             Act::Committed => session.committed().await?,
             Act::Leave => session.leave().await?,
+            Act::CommitAndLeave => session.commit_and_leave().await?,
             Act::Crash => session.crash().await?,
         }
     }
@@ -369,23 +282,46 @@ impl GroupThread {
         if offsets.is_empty() {
             return self.poll(false).await;
         }
-        let value = Payload::Json(self.named(&offsets));
+        match self.ask_commit(&offsets).await? {
+            Kind::Ok => self.last.extend(offsets),
+            Kind::Info => self.retire(Duration::ZERO).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Commits these offsets, as an operation, and says how it ended.
+    async fn ask_commit(&mut self, offsets: &BTreeMap<i32, i64>) -> Result<Kind, SessionError> {
+        let value = Payload::Json(self.named(offsets));
         let generation = self.member.identity().generation;
         let draft = |session: &Self, kind| {
             session.draft(kind, "commit", value.clone()).with("generation", generation)
         };
         self.record(draft(self, Kind::Invoke))?;
-        match self.member.commit(&offsets).await {
-            Ok(()) => {
-                self.last.extend(offsets);
-                self.record(draft(self, Kind::Ok))
+        let outcome = self.member.commit(offsets).await;
+        let (kind, error) = match outcome {
+            Ok(()) => (Kind::Ok, None),
+            Err(CommitTrouble { kind, error }) => (kind, Some(error)),
+        };
+        let mut done = draft(self, kind);
+        done.error = error;
+        self.record(done)?;
+        Ok(kind)
+    }
+
+    /// Commits the beginning of every partition, while the group has no member. Gives up after a while.
+    async fn commit_beginnings(&mut self, stop: &CancellationToken) -> Result<(), SessionError> {
+        let beginnings = self.all().into_iter().map(|partition| (partition, 0)).collect();
+        let limit = Instant::now() + BEGINNING_LIMIT;
+        loop {
+            let kind = self.ask_commit(&beginnings).await?;
+            if kind == Kind::Info {
+                self.renew(Duration::ZERO)?;
             }
-            Err(CommitTrouble { kind, error }) => {
-                let mut done = draft(self, kind);
-                done.error = Some(error);
-                self.record(done)?;
-                if kind == Kind::Info { self.retire(Duration::ZERO).await } else { Ok(()) }
+            if kind == Kind::Ok || Instant::now() >= limit || stop.is_cancelled() {
+                return Ok(());
             }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -414,6 +350,16 @@ impl GroupThread {
         Ok(answered)
     }
 
+    /// Leaves, but first commits something if the group gave it partitions a moment ago: a late commit then has something
+    /// to say.
+    async fn commit_and_leave(&mut self) -> Result<(), SessionError> {
+        let limit = Instant::now() + LAST_WORD_LIMIT;
+        while self.last.is_empty() && !self.member.owned().is_empty() && Instant::now() < limit {
+            self.commit().await?;
+        }
+        self.leave().await
+    }
+
     /// Leaves the group properly; the thread goes on as a new member.
     async fn leave(&mut self) -> Result<(), SessionError> {
         self.record(self.draft(Kind::Invoke, "leave", Payload::None))?;
@@ -424,7 +370,8 @@ impl GroupThread {
         std::mem::replace(&mut self.member, fresh).close().await;
         self.record(self.draft(Kind::Ok, "leave", Payload::None))?;
         if identity.generation.is_some() && !offsets.is_empty() {
-            self.former = Some(Former { identity, name, offsets, due: Instant::now() + LATE });
+            let due = Instant::now() + LATE;
+            self.former = Some(Former { identity, name, offsets, due, tries_left: LATE_TRIES });
         }
         self.process += self.shared.plan.concurrency + 1;
         self.subscribe().await
@@ -439,15 +386,21 @@ impl GroupThread {
 
     /// The thread goes on as a new member; the old one is silent for so long, and then leaves.
     async fn retire(&mut self, silent: Duration) -> Result<(), SessionError> {
+        self.renew(silent)?;
+        self.subscribe().await
+    }
+
+    /// The next process has a client that did nothing yet; the old one is silent for so long, and then ends.
+    fn renew(&mut self, silent: Duration) -> Result<(), SessionError> {
         let fresh = Self::member(&self.shared)?;
         std::mem::replace(&mut self.member, fresh).abandon(silent);
         self.last.clear();
         self.process += self.shared.plan.concurrency + 1;
-        self.subscribe().await
+        Ok(())
     }
 
     /// The last commit of the member that left arrives once more, when it is due: in its name and generation, with the
-    /// offsets that it knew.
+    /// offsets that it knew. It is made again where nobody decided on it.
     async fn late_commit(&mut self) -> Result<(), SessionError> {
         let Some(former) = self.former.take_if(|former| former.due <= Instant::now()) else {
             return Ok(());
@@ -472,10 +425,17 @@ impl GroupThread {
                         | ProbeError::Closed { .. }
                 );
                 let kind = if unknown { Kind::Info } else { Kind::Fail };
+                let undecided =
+                    matches!(&error, ProbeError::Refused { code, .. } if NOBODYS.contains(code));
                 let mut done = draft(self, kind);
                 done.error =
                     Some(OpError { code: "late-commit".into(), message: error.to_string() });
                 self.record(done)?;
+                let tries_left = former.tries_left.saturating_sub(1);
+                if undecided && tries_left > 0 {
+                    let due = Instant::now() + LATE_AGAIN;
+                    self.former = Some(Former { due, tries_left, ..former });
+                }
                 if unknown { self.retire(Duration::ZERO).await } else { Ok(()) }
             }
         }
@@ -514,57 +474,5 @@ async fn commit_as(shared: &Shared, former: &Former, deadline: Instant) -> Resul
 
 /// Kafka's error code where a group has no coordinator that can be asked.
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn acts_follow_from_the_seed_and_hold_each_kind() {
-        let mut plan = crate::plan::tests::plan(7);
-        plan.time_limit_ms = 200_000;
-        let acts = |thread| {
-            let mut acts = Acts::new(&plan, thread);
-            (0..2000).map(|ms| acts.next(Duration::from_millis(100 * ms))).collect::<Vec<_>>()
-        };
-        assert_eq!(acts(1), acts(1));
-        assert_ne!(acts(1), acts(2));
-        for kind in [Act::Commit, Act::Committed, Act::PollCommitted, Act::Leave, Act::Crash] {
-            assert!((0..4).any(|thread| acts(thread).contains(&kind)), "{kind:?}");
-        }
-        let styles: Vec<Style> = (0..20).map(|thread| Acts::new(&plan, thread).style).collect();
-        for style in [Style::After, Style::Before, Style::Seldom] {
-            assert!(styles.contains(&style), "{style:?}");
-        }
-    }
-
-    #[test]
-    fn several_members_go_in_a_short_run_one_at_a_time_and_the_first_two_leave_properly() {
-        let mut plan = crate::plan::tests::plan(7);
-        plan.concurrency = 12;
-        for seed in 0..50 {
-            plan.seed = seed;
-            for (seconds, goes) in [(9, 4..=8), (30, 6..=10), (120, 26..=40)] {
-                plan.time_limit_ms = seconds * 1000;
-                let all = departures(&plan);
-                assert!(goes.contains(&all.len()), "{seconds} s: {}", all.len());
-                assert_eq!([all[0].1, all[1].1], [0, 1]);
-                assert!(all[..PROPER_FIRST].iter().all(|(.., how)| *how == Act::Leave));
-                let gaps = all.windows(2).map(|pair| pair[1].0 - pair[0].0);
-                let least = CHURN.min(Duration::from_secs(seconds) / GOES_MIN).mul_f64(0.69);
-                assert!(gaps.into_iter().all(|gap| gap >= least));
-                let own = |thread| Acts::new(&plan, thread).goes.len();
-                assert_eq!((0..members(&plan)).map(own).sum::<usize>(), all.len());
-            }
-        }
-    }
-
-    #[test]
-    fn at_most_every_second_thread_is_a_member() {
-        let mut plan = crate::plan::tests::plan(7);
-        plan.concurrency = 16;
-        assert_eq!(members(&plan), 5);
-        plan.concurrency = 4;
-        assert_eq!(members(&plan), 2);
-    }
-}
+/// With these a node says that it does not know the group: still loading, none to be had, or another node's.
+const NOBODYS: [i16; 3] = [14, COORDINATOR_NOT_AVAILABLE, 16];
