@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "double-ownership",
-    counted: ("partition with two owners", "partitions with two owners"),
+    counted: ("double ownership", "double ownerships"),
     title: "a partition was assigned to two members of a group",
     origin: Origin::Perjury,
     clause: Clause::GroupOwnership,
