@@ -123,6 +123,9 @@ pub async fn run(
     dir.write_plan(plan)?;
     say.say(&format!("run     {}", dir.path().display()));
     say.say(&format!("seed    {}", plan.worker.seed));
+    if let Some(note) = crate::preflight::never_injected(plan) {
+        say.say(&format!("note    {note}"));
+    }
     let context = RunContext::new(dir.path().into(), origin)
         .with_guard(GuardCommand { program: this.into(), args: vec!["guard".into()] })
         .with_placement(plan.cluster.placement);
