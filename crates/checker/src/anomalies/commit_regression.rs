@@ -15,7 +15,8 @@
 //! A violation; allowed where unclean leader election is on.
 //!
 //! # Source
-//! Ours; Kafka consumer, offsets and consumer position.
+//! Ours; Kafka consumer, offsets and consumer position. Apache Kafka's coordinator answers at the high watermark, and loads
+//! its log behind one that may lag: KAFKA-14499 (OffsetFetch), KAFKA-15910 (loading).
 
 use super::{Entry, Found, Origin};
 use crate::context::Context;
@@ -35,6 +36,8 @@ pub(super) const ENTRY: Entry = Entry {
         "a group coordinator that moved without the newest commits",
         "commits acknowledged before they are replicated",
         "commits applied out of order",
+        "a new coordinator that answers from below a high watermark which lags after a failover, as Apache Kafka's does \
+         until followers have fetched (KAFKA-14499, KAFKA-15910)",
     ],
     advice: "Read the group's records in __consumer_offsets, on each replica.",
     legal_if: "unclean leader election",
