@@ -48,15 +48,16 @@ pub(crate) fn never_injected(plan: &RunPlan) -> Option<String> {
     }
     let mut longer = plan.worker.clone();
     let (step, tries) = LONGER;
-    let does = (0..tries).any(|_| {
+    let enough = (0..tries).find_map(|_| {
         longer.time_limit_ms += step;
         longer.schedule_faults();
-        missing(&longer).is_empty()
+        missing(&longer).is_empty().then(|| Duration::from_millis(longer.time_limit_ms))
     });
     let names: Vec<&str> = left_out.iter().map(|kind| kind.as_str()).collect();
-    let limit = humantime::format_duration(Duration::from_millis(longer.time_limit_ms));
-    let limit = limit.to_string().replace(' ', "");
-    let remedy = if does { format!("--time-limit {limit} would do, or ") } else { String::new() };
+    let remedy = enough.map_or_else(String::new, |limit| {
+        let limit = humantime::format_duration(limit).to_string().replace(' ', "");
+        format!("--time-limit {limit} would do, or ")
+    });
     Some(format!(
         "there is no time for {}, and without it the verdict cannot be valid: {remedy}a shorter --nemesis-interval or \
          --fault-duration",

@@ -5,37 +5,20 @@
 mod support;
 
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
-use support::binary;
+use support::{binary, ended_within};
 
-/// How often a command is asked whether it is over, every 50 ms: one that is not refused would go on.
-const LOOKS_MAX: u32 = 1200;
+/// How long a command may take: one that is not refused would go on.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the command in this folder; gives everything that it said. Its end has code 254.
 fn refused(folder: &Path, args: &[&str]) -> String {
-    let said = tempfile::tempfile().unwrap();
     let mut command = binary();
     command.current_dir(folder).env_remove("CHRONIK_SERVER").args(args);
-    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
-    let mut child = command.spawn().unwrap();
-    let mut status = None;
-    for _ in 0..LOOKS_MAX {
-        status = child.try_wait().unwrap();
-        if status.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    if status.is_none() {
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let mut text = vec![0; usize::try_from(said.metadata().unwrap().len()).unwrap()];
-    said.read_exact_at(&mut text, 0).unwrap();
-    let text = String::from_utf8(text).unwrap();
-    assert_eq!(status.and_then(|s| s.code()), Some(254), "{args:?}: {text}");
+    let output = ended_within(&mut command, LIMIT);
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(254), "{args:?}: {text}");
     text
 }
 

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// How many minutes come before those that are measured: windows of fixed size fill, and the allocator finds its size. The
-/// running verdict's window, 65,536 values, takes five to six minutes at this rate; after it come some failovers in which
-/// clients that end and clients that begin are there together.
+/// How many minutes come before those that are measured, so that windows of fixed size are full: the longest, the running
+/// verdict's 65,536 values, takes five to six minutes at this rate. What grows after that is in the slope.
 const WARM_UP: u32 = 10;
 /// How many averages the slope is fitted to. Samples of one second depend on each other; averages of a tenth of the time
 /// hardly do.

@@ -58,11 +58,16 @@ pub(crate) fn perjury(args: &[&str]) -> Output {
 
 /// What the command said until its end. One that does not end is killed, so that its test fails and says what it had said.
 pub(crate) fn ended(command: &mut Command) -> Output {
+    ended_within(command, PATIENCE)
+}
+
+/// The same for a command that has a shorter time.
+pub(crate) fn ended_within(command: &mut Command, limit: Duration) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     let (over, watched) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
-        if watched.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
             let _ = kill(pid, Signal::SIGKILL);
         }
     });
