@@ -150,7 +150,8 @@ pub async fn run(
         return Err(CampaignError::Preflight(problems.join("\n")));
     }
     let header = header(plan, started, driver.as_ref());
-    let recorder = Arc::new(Recorder::create(&dir.history_path(), &header, origin)?);
+    let recorder = Recorder::create(&dir.history_path(), &header, origin)?;
+    let recorder = Arc::new(recorder.with_threads(plan.worker.concurrency));
     let cluster =
         Arc::new(Cluster::new(driver, drivers::options(&plan.cluster, &plan.worker.client)));
     let first = First { ends_the_run: plan.fail_fast, ..First::default() };
@@ -370,7 +371,7 @@ async fn main_phase(
             () = shared.time.begun() => {}
             () = halt.cancelled() => return Ok(()),
         }
-        let warm = shared.recorder.answered(shared.plan.concurrency + 1);
+        let warm = shared.recorder.answered();
         let value = json!({"phase": "under-way", "threads_answered": warm});
         shared.recorder.record(Draft::note(Process::Nemesis, "phase", value))?;
         nemesis::run(cluster, shared, current, &halt).await

@@ -48,6 +48,7 @@ pub use named::{NAMED_PLANS, NamedPlan};
 pub use named_runs::{NAMED_RUNS, NamedRun};
 pub use pace::{Pace, placement};
 pub use plan::{ClusterPlan, DRIVERS, RunPlan, Scenario};
+pub use preflight::never_injected;
 pub use queue::{Change, Queue, Until};
 pub use retention::{expired, policy, prune};
 pub use salvage::{Ending, SalvageError, salvage};

@@ -37,7 +37,8 @@ pub(crate) fn refused_faults(plan: &RunPlan, driver: &dyn Driver) -> Vec<String>
 
 /// Which kinds of faults the plan asks for and has no time for, in a sentence with a time limit that would do. A run that
 /// lacks one of them is never valid, which one likes to know before it is made.
-pub(crate) fn never_injected(plan: &RunPlan) -> Option<String> {
+#[must_use]
+pub fn never_injected(plan: &RunPlan) -> Option<String> {
     let missing = |worker: &WorkerPlan| -> Vec<FaultKind> {
         let injected = |kind: &FaultKind| worker.schedule.iter().any(|fault| fault.f == *kind);
         worker.nemesis.iter().copied().filter(|kind| !injected(kind)).collect()

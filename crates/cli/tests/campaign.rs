@@ -71,6 +71,18 @@ fn a_dry_run_prints_the_plans_that_perjury_run_would_make() {
 }
 
 #[test]
+fn a_dry_run_tells_the_runs_that_have_no_time_for_their_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "name = \"a\"\nseeds = [4]\n[run]\ntime_limit = \"12s\"\nnemesis = [\"kill\", \"pause\", \"restart\"]\n";
+    let file = plan(dir.path(), text);
+    let dry = campaign(dir.path(), &["run", "--dry-run", file.to_str().unwrap()]);
+    assert!(stderr(&dry).contains("there is no time for"), "{}", stderr(&dry));
+    serde_json::from_str::<Value>(&stdout(&dry)).unwrap();
+    let args = ["run", "--dry-run", "--time-limit", "12s", "--nemesis", "kill,pause,restart"];
+    assert!(stderr(&perjury(&args)).contains("there is no time for"));
+}
+
+#[test]
 fn bad_plans_and_unknown_campaigns_are_refused_with_words() {
     let dir = tempfile::tempdir().unwrap();
     let file = plan(dir.path(), "name = \"a\"\n[run]\nspeed = 9\n");

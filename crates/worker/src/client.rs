@@ -94,7 +94,10 @@ pub fn base_config(bootstrap: &str, settings: &ClientSettings) -> ClientConfig {
         .set("retry.backoff.max.ms", "200")
         .set("topic.metadata.refresh.interval.ms", "5000")
         .set("topic.metadata.refresh.fast.interval.ms", "50")
-        .set("allow.auto.create.topics", "false");
+        .set("allow.auto.create.topics", "false")
+        // Clients' own metrics (KIP-714) are histograms of some 100 KB for each broker of each client, and clients come
+        // and go with every fault.
+        .set("enable.metrics.push", "false");
     for (name, value) in &settings.properties {
         // What a value refers to was readable when the plan was made; a client without it fails by itself.
         match properties::resolve(name, value) {

@@ -81,7 +81,7 @@ struct Inner {
     next: u64,
     last_time: i64,
     failed: bool,
-    /// The processes that got an answer that says something.
+    /// The threads that got an answer that says something.
     answered: BTreeSet<u32>,
 }
 
@@ -90,6 +90,8 @@ struct Inner {
 pub struct Recorder {
     path: PathBuf,
     origin: Instant,
+    /// The processes of one thread differ by multiples of it.
+    stride: u32,
     inner: Mutex<Inner>,
 }
 
@@ -110,7 +112,14 @@ impl Recorder {
         file.sync_data().map_err(create)?;
         let inner =
             Inner { file, line, next: 0, last_time: 0, failed: false, answered: BTreeSet::new() };
-        Ok(Recorder { path: path.into(), origin, inner: Mutex::new(inner) })
+        Ok(Recorder { path: path.into(), origin, stride: u32::MAX, inner: Mutex::new(inner) })
+    }
+
+    /// The same for so many threads of clients and one for the final reads: each has the processes that differ from its
+    /// number by multiples of their count. Without this each process is taken for a thread.
+    #[must_use]
+    pub fn with_threads(self, threads: u32) -> Self {
+        Recorder { stride: threads.saturating_add(1), ..self }
     }
 
     /// Time zero of the history.
@@ -159,7 +168,7 @@ impl Recorder {
         if let Some(Process::Client(process)) = event.process
             && is_answer(&event)
         {
-            inner.answered.insert(process);
+            inner.answered.insert(process % self.stride);
         }
         Ok((event.index, time))
     }
@@ -169,12 +178,10 @@ impl Recorder {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next
     }
 
-    /// How many threads got an answer from the cluster that says something. Of `stride` threads each has the processes
-    /// that differ from its number by multiples of `stride`.
-    pub fn answered(&self, stride: u32) -> u32 {
+    /// How many threads got an answer from the cluster that says something.
+    pub fn answered(&self) -> u32 {
         let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let threads: BTreeSet<u32> = inner.answered.iter().map(|p| p % stride.max(1)).collect();
-        u32::try_from(threads.len()).unwrap_or(u32::MAX)
+        u32::try_from(inner.answered.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether nothing was recorded yet.
@@ -239,6 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn the_processes_of_one_thread_count_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.jsonl");
+        let recorder = Recorder::create(&path, &Header::default(), Instant::now()).unwrap();
+        let recorder = recorder.with_threads(2);
+        for (process, kind) in [(0, Kind::Ok), (3, Kind::Ok), (6, Kind::Ok), (4, Kind::Fail)] {
+            let value = Payload::Json(serde_json::json!(["an answer"]));
+            recorder.record(Draft::new(Process::Client(process), kind, F::Poll, value)).unwrap();
+        }
+        assert_eq!(recorder.answered(), 1);
+        let value = Payload::Json(serde_json::json!(["an answer"]));
+        recorder.record(Draft::new(Process::Client(4), Kind::Ok, F::Poll, value)).unwrap();
+        assert_eq!(recorder.answered(), 2);
+    }
+
+    #[test]
     fn a_password_among_the_client_properties_never_reaches_the_history() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.jsonl");
@@ -271,8 +294,12 @@ mod tests {
             failed: false,
             answered: BTreeSet::new(),
         };
-        let recorder =
-            Recorder { path: "/dev/full".into(), origin: Instant::now(), inner: Mutex::new(inner) };
+        let recorder = Recorder {
+            path: "/dev/full".into(),
+            origin: Instant::now(),
+            stride: u32::MAX,
+            inner: Mutex::new(inner),
+        };
         let draft = || Draft::new(Process::Client(0), Kind::Invoke, F::Poll, Payload::None);
         assert!(matches!(recorder.record(draft()), Err(RecorderError::Append { .. })));
         assert!(matches!(recorder.record(draft()), Err(RecorderError::Append { .. })));

@@ -57,10 +57,7 @@ impl MainTime {
 /// Begins the main phase once every thread has got going, or at the latest after [`WARM_UP_LIMIT`].
 pub(crate) async fn warm_up(shared: &Shared, stop: &CancellationToken) {
     let (limit, threads) = (Instant::now() + WARM_UP_LIMIT, shared.plan.concurrency);
-    while shared.recorder.answered(threads + 1) < threads
-        && Instant::now() < limit
-        && !stop.is_cancelled()
-    {
+    while shared.recorder.answered() < threads && Instant::now() < limit && !stop.is_cancelled() {
         tokio::time::sleep(LOOK).await;
     }
     shared.time.begin();

@@ -103,7 +103,7 @@ impl Live {
         Live {
             rules: Rules::new(header, options),
             options: bounds,
-            keys: Keys::default(),
+            keys: Keys::new(bounds.window),
             clients: FxHashMap::default(),
             has_invocations: false,
             at: 0,
@@ -153,7 +153,7 @@ impl Live {
                 client.open = None;
             }
         }
-        self.keys.forget(self.options.window);
+        self.keys.forget();
         self.at += 1;
     }
 

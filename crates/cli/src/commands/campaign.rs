@@ -7,7 +7,7 @@ use chrono::Utc;
 use clap::Subcommand;
 use perjury_campaign::{
     Campaign, CampaignPlan, Change, PlanError, ProcessExecutor, Queue, Resolved, Shelf, ShelfError,
-    Until, Wanted, parse_plan, plan_schema,
+    Until, Wanted, never_injected, parse_plan, plan_schema,
 };
 use perjury_checker::{Options, Verdict};
 use perjury_store::{RunId, Store};
@@ -111,6 +111,11 @@ pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
             let toml = text(&plan)?;
             let (plan, runs) = resolve(shelf.store(), &toml, name).map_err(told)?;
             if dry_run {
+                for run in &runs {
+                    if let Some(note) = never_injected(&run.plan) {
+                        crate::output::tell(&format!("note    {}: {note}", run.summary));
+                    }
+                }
                 print(&json!({"name": plan.name, "runs": runs}))?;
                 return Ok(ExitCode::SUCCESS);
             }

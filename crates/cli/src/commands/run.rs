@@ -8,7 +8,7 @@ use crate::exit::{self, usage};
 use crate::output::{self, Output};
 use crate::stores;
 use anyhow::Result;
-use perjury_campaign::{CampaignError, NAMED_RUNS, NamedRun, Pace, RunPlan, Say};
+use perjury_campaign::{CampaignError, NAMED_RUNS, NamedRun, Pace, RunPlan, Say, never_injected};
 use perjury_checker::Verdict;
 use perjury_history::{Acks, IsolationLevel};
 use perjury_store::RunId;
@@ -163,7 +163,11 @@ impl Say for Stderr {
 
 pub(crate) fn run(args: Args, quiet: bool) -> Result<ExitCode> {
     if args.dry_run {
-        println!("{}", serde_json::to_string_pretty(&planned(&args)?)?);
+        let plan = planned(&args)?;
+        if let Some(note) = never_injected(&plan) {
+            output::tell(&format!("note    {note}"));
+        }
+        println!("{}", serde_json::to_string_pretty(&plan)?);
         return Ok(ExitCode::SUCCESS);
     }
     execute(args, quiet).map(exit::of)
