@@ -1,9 +1,10 @@
 //! What is remembered of each topic-partition: a window of values and places.
 
+use super::places::{Place, Places};
 use indexmap::IndexMap;
 use perjury_history::Scalar;
 use rustc_hash::{FxBuildHasher, FxHashMap};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// What is known of one value of one topic-partition.
 #[derive(Debug, Clone, Default)]
@@ -26,24 +27,13 @@ pub(super) struct Known {
     pub(super) passed: bool,
 }
 
-/// What stands at one offset.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) value: Scalar,
-    /// The event that shows it.
-    pub(super) event: u64,
-    pub(super) polled: bool,
-    /// It is listed as holding two values.
-    pub(super) torn: bool,
-}
-
 /// One topic-partition.
 #[derive(Debug, Default)]
 pub(super) struct Key {
     /// Values come and go here at the same pace for hours. In a plain hash map what goes leaves marks behind, for which
     /// a map that is nearly full doubles in the end; here only its index of nine bytes an entry does.
     pub(super) values: IndexMap<Scalar, Known, FxBuildHasher>,
-    pub(super) places: BTreeMap<i64, Place>,
+    pub(super) places: Places,
     /// The highest offset that was forgotten: what stands at or below it is not judged.
     pub(super) floor: Option<i64>,
     /// Something was forgotten: a value that is read now may be it.
@@ -76,8 +66,7 @@ impl Key {
     /// A place strictly between two offsets, if one is known.
     pub(super) fn between(&self, from: i64, to: i64) -> Option<(i64, &Place)> {
         let first = from.checked_add(1)?;
-        let range = (first < to).then(|| self.places.range(first..to))?;
-        range.map(|(offset, place)| (*offset, place)).next()
+        self.places.range(first, to).next()
     }
 }
 
@@ -141,10 +130,8 @@ impl Keys {
             key.is_hazy = true;
             key.floor = key.floor.max(known.offset);
             // A value that stands twice is known by one of its offsets: all below the floor goes, not that one alone.
-            while let Some(lowest) = key.places.first_entry()
-                && Some(*lowest.key()) <= key.floor
-            {
-                lowest.remove();
+            if let Some(floor) = key.floor {
+                key.places.forget(floor);
             }
         }
     }
@@ -180,7 +167,7 @@ mod tests {
             keys.value(n, &i.into()).offset = Some(2 * i);
             for offset in [2 * i, 2 * i + 1] {
                 let place = Place { value: i.into(), event: 0, polled: true, torn: false };
-                keys.get_mut(n).places.insert(offset, place);
+                keys.get_mut(n).places.get_or_insert(offset, || place);
             }
             keys.forget();
         }

@@ -352,7 +352,7 @@ impl Live {
     /// The first value that an operation handled, with its offset.
     fn first(&self, n: usize, run: &Run) -> Option<(Scalar, i64)> {
         let offset = run.first?;
-        Some((self.keys.get(n).places.get(&offset)?.value.clone(), offset))
+        Some((self.keys.get(n).places.get(offset)?.value.clone(), offset))
     }
 
     /// A completed assign or subscribe: the process keeps its place only in the topic-partitions that it names, and only

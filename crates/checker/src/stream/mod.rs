@@ -22,6 +22,7 @@
 mod clients;
 mod keys;
 mod live;
+mod places;
 mod rules;
 
 pub use live::{Live, LiveOptions, LiveViolation, Status};

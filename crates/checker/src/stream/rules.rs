@@ -1,7 +1,7 @@
 //! The rules that are definite at once.
 
-use super::keys::Place;
 use super::live::Live;
+use super::places::Place;
 use crate::anomalies;
 use crate::contract::Promises;
 use crate::options::Options;
@@ -59,7 +59,7 @@ impl Live {
         if key.is_forgotten(offset) {
             return;
         }
-        let place = key.places.entry(offset).or_insert_with(|| Place {
+        let place = key.places.get_or_insert(offset, || Place {
             value: value.clone(),
             event,
             polled,
@@ -75,7 +75,7 @@ impl Live {
                 "Offset {offset} of {} held value {seen} ({} by operation {before}) and then value {value} ({} by \
                  operation {event}).",
                 self.keys.name(n),
-                how(self.keys.get(n).places.get(&offset).is_some_and(|p| p.polled)),
+                how(self.keys.get(n).places.get(offset).is_some_and(|p| p.polled)),
                 how(polled),
             );
             self.keys.get_mut(n).is_odd = true;
@@ -239,7 +239,7 @@ impl Live {
         };
         key.reached = Some(offset);
         let mut passed = 0;
-        for place in key.places.range(from..offset).map(|(_, place)| &place.value) {
+        for place in key.places.range(from, offset).map(|(_, place)| &place.value) {
             if let Some(known) = key.values.get_mut(place)
                 && known.acknowledged.is_some()
                 && known.read.is_none()
