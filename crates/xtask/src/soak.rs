@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// How many minutes come before those that are measured, so that windows of fixed size are full, and the allocator has
-/// found its size for what comes and goes in them: the longest window, the running verdict's 65,536 values, is full after
-/// five to six minutes at this rate, and here it has been filled anew twice. What grows after that is in the slope.
+/// How many minutes come before those that are measured, so that windows of fixed size are full: the longest, the running
+/// verdict's 65,536 values, takes five to six minutes at this rate, and has been filled anew twice by then. What grows after
+/// that is in the slope.
 const WARM_UP: u32 = 15;
 /// How many averages the slope is fitted to. Samples of one second depend on each other; averages of a tenth of the time
 /// hardly do.
