@@ -18,66 +18,8 @@ const PURE: [&str; 5] =
 const IMPURE: [&str; 8] =
     ["tokio", "rdkafka", "rdkafka-sys", "axum", "hyper", "openraft", "mio", "rusqlite"];
 
-/// Who may know whom among our own crates: name and everything of ours that it may depend on, directly, its tests
-/// included: the simulator stands here for the tests' sake.
-const LAYERS: [(&str, &[&str]); 14] = [
-    ("perjury-history", &[]),
-    ("perjury-secrets", &[]),
-    ("perjury-view", &["perjury-history", "perjury-sim"]),
-    ("perjury-checker", &["perjury-history", "perjury-sim"]),
-    ("perjury-sim", &["perjury-history"]),
-    ("perjury-testbed", &[]),
-    ("perjury-cluster", &["perjury-secrets"]),
-    ("perjury-worker", &["perjury-history", "perjury-cluster", "perjury-secrets"]),
-    ("perjury-store", &["perjury-history", "perjury-checker", "perjury-secrets"]),
-    (
-        "perjury-evidence",
-        &["perjury-history", "perjury-checker", "perjury-secrets", "perjury-store", "perjury-view"],
-    ),
-    (
-        "perjury-campaign",
-        &[
-            "perjury-history",
-            "perjury-checker",
-            "perjury-cluster",
-            "perjury-worker",
-            "perjury-secrets",
-            "perjury-sim",
-            "perjury-store",
-            "perjury-testbed",
-            "perjury-view",
-        ],
-    ),
-    (
-        "perjury-server",
-        &[
-            "perjury-history",
-            "perjury-store",
-            "perjury-checker",
-            "perjury-campaign",
-            "perjury-evidence",
-            "perjury-sim",
-            "perjury-view",
-        ],
-    ),
-    (
-        "perjury",
-        &[
-            "perjury-history",
-            "perjury-checker",
-            "perjury-sim",
-            "perjury-testbed",
-            "perjury-cluster",
-            "perjury-worker",
-            "perjury-store",
-            "perjury-campaign",
-            "perjury-evidence",
-            "perjury-secrets",
-            "perjury-server",
-        ],
-    ),
-    ("xtask", &[]),
-];
+/// What tests of every crate may know besides: histories with a known truth.
+const FOR_TESTS: &str = "perjury-sim";
 
 /// What stands at the top level; anything else needs a reason and a line here.
 const TOP: [&str; 15] = [
@@ -109,7 +51,6 @@ pub(crate) fn run() -> Result<()> {
         breaches.extend(one_file(file)?);
     }
     breaches.extend(anomalies(&files)?);
-    breaches.extend(code_map()?);
     if breaches.is_empty() {
         println!("tidy: {} files, nothing to complain about", files.len());
         return Ok(());
@@ -174,13 +115,67 @@ fn dependencies() -> Result<Vec<String>> {
                 .map(|i| format!("{pure} is pure and yet depends on {i}")),
         );
     }
-    for (from, allowed) in LAYERS {
-        let ours = direct.get(from).into_iter().flatten().filter(|d| d.starts_with("perjury"));
-        breaches.extend(
-            ours.filter(|d| !allowed.contains(d)).map(|d| format!("{from} may not know {d}")),
-        );
+    let map = code_map(&read(Path::new("README.md"))?);
+    for entry in std::fs::read_dir(root().join("crates"))? {
+        let room = entry?.file_name().to_string_lossy().into_owned();
+        let Some(allowed) = map.get(&room) else {
+            breaches.push(format!("README.md's code map does not name crates/{room}"));
+            continue;
+        };
+        let name = package(&room);
+        let [known, with_tests] = [&edges, &direct].map(|of| ours(of.get(name.as_str())));
+        breaches.extend(arrows(&room, allowed, &known, &with_tests));
     }
     Ok(breaches)
+}
+
+/// The package that lives in a folder of `crates`.
+fn package(room: &str) -> String {
+    match room {
+        "cli" => "perjury".to_owned(),
+        "xtask" => "xtask".to_owned(),
+        room => format!("perjury-{room}"),
+    }
+}
+
+/// The packages of ours among these.
+fn ours(packages: Option<&BTreeSet<&str>>) -> BTreeSet<String> {
+    let all = packages.into_iter().flatten().filter(|d| d.starts_with("perjury"));
+    all.map(ToString::to_string).collect()
+}
+
+/// README.md's code map: each folder of `crates` with the packages that it may know, `None` where that is all of them.
+fn code_map(readme: &str) -> BTreeMap<String, Option<BTreeSet<String>>> {
+    let rows = readme.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, room, _, knows, _] = cells[..] else { return None };
+        let room = room.strip_prefix("`crates/")?.strip_suffix('`')?;
+        let knows = match knows {
+            "all" => None,
+            "–" => Some(BTreeSet::new()),
+            names => Some(names.split(',').map(|n| package(n.trim())).collect()),
+        };
+        Some((room.to_owned(), knows))
+    });
+    rows.collect()
+}
+
+/// Where the manifest of a crate and the code map differ, in either direction. Tests may know the simulator besides.
+fn arrows(
+    room: &str,
+    allowed: &Option<BTreeSet<String>>,
+    known: &BTreeSet<String>,
+    with_tests: &BTreeSet<String>,
+) -> Vec<String> {
+    let Some(allowed) = allowed else { return Vec::new() };
+    let too_much = known.difference(allowed).map(|d| format!("crates/{room} may not know {d}"));
+    let in_tests =
+        with_tests.difference(known).filter(|d| *d != FOR_TESTS && !allowed.contains(*d));
+    let in_tests = in_tests.map(|d| format!("tests of crates/{room} may not know {d}"));
+    let stale = allowed.difference(known);
+    let stale =
+        stale.map(|d| format!("README.md says that crates/{room} knows {d}, which it does not"));
+    too_much.chain(in_tests).chain(stale).collect()
 }
 
 fn manifests(files: &[PathBuf]) -> Result<Vec<String>> {
@@ -291,20 +286,45 @@ fn is_history(file: &Path) -> bool {
     known && !name.ends_with(".expected.json")
 }
 
-/// README.md's code map names every crate.
-fn code_map() -> Result<Vec<String>> {
-    let readme = read(Path::new("README.md"))?;
-    let mut breaches = Vec::new();
-    for entry in std::fs::read_dir(root().join("crates"))? {
-        let name = format!("crates/{}", entry?.file_name().to_string_lossy());
-        if !readme.contains(&name) {
-            breaches.push(format!("README.md's code map does not name {name}"));
-        }
-    }
-    Ok(breaches)
-}
-
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(root().join(file))
         .with_context(|| format!("cannot read {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_code_map_is_read_from_its_table() {
+        let map = code_map(
+            "| room | what it is | may know |\n|---|---|---|\n| `crates/history` | rows | – |\n\
+             | `crates/view` | windows | history, store |\n| `crates/cli` | all of it | all |\n| `web/` | pages | |\n",
+        );
+        assert_eq!(map.keys().collect::<Vec<_>>(), ["cli", "history", "view"]);
+        assert_eq!(map["history"], Some(set(&[])));
+        assert_eq!(map["view"], Some(set(&["perjury-history", "perjury-store"])));
+        assert_eq!(map["cli"], None);
+    }
+
+    #[test]
+    fn a_map_that_says_less_or_more_than_the_manifest_is_a_breach() {
+        let allowed = Some(set(&["perjury-history", "perjury-store"]));
+        let known = set(&["perjury-history", "perjury-worker"]);
+        let with_tests =
+            set(&["perjury-history", "perjury-worker", "perjury-sim", "perjury-cluster"]);
+        assert_eq!(
+            arrows("view", &allowed, &known, &with_tests),
+            [
+                "crates/view may not know perjury-worker",
+                "tests of crates/view may not know perjury-cluster",
+                "README.md says that crates/view knows perjury-store, which it does not",
+            ]
+        );
+        assert_eq!(arrows("cli", &None, &known, &with_tests), Vec::<String>::new());
+    }
 }
