@@ -10,7 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-use support::{alone, binary, ended, latest, perjury, processes_of, run, stderr, stdout, turn};
+use support::{
+    alone, binary, ended, ended_if_started, latest, perjury, processes_of, run, stderr, stdout,
+    turn,
+};
 
 fn there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -216,7 +219,7 @@ fn faults_without_rights(args: &[&str]) -> Option<Value> {
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", perjury]);
     }
     command.args(["doctor", "--no-start", "--json", "--store", "/nowhere"]).args(args);
-    let output = command.stdin(Stdio::null()).output().ok()?;
+    let output = ended_if_started(&mut command, Duration::from_secs(60)).ok()?;
     let found: Value = serde_json::from_slice(&output.stdout).ok()?;
     Some(found["faults"].clone())
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
-use support::{perjury, stderr, stdout};
+use support::{binary, ended, perjury, stderr, stdout};
 
 const TOKEN: &str = "t0ken-of-the-test-which-no-output-may-show";
 
@@ -168,7 +168,7 @@ fn ticket(
     if kind == "jira" && refuse.is_none() {
         command.env("PERJURY_JIRA_USER", "probe@example.org");
     }
-    let output = command.output().unwrap();
+    let output = ended(&mut command);
     let said = stdout(&output) + &stderr(&output);
     assert!(!said.contains(TOKEN), "the token is shown: {said}");
     let asked = mock.asked.lock().unwrap().clone();
@@ -299,11 +299,11 @@ fn reports_for_trackers_and_continuous_integration() {
     assert!(say("junit").contains("<failure type=\"lost-write\""));
     let dir = tempfile::tempdir().unwrap();
     let summary = dir.path().join("summary.md");
-    let output = Command::new(env!("CARGO_BIN_EXE_perjury"))
-        .args(["check", arg(&history), "--output", "github"])
-        .env("GITHUB_STEP_SUMMARY", &summary)
-        .output()
-        .unwrap();
+    let output = ended(
+        binary()
+            .args(["check", arg(&history), "--output", "github"])
+            .env("GITHUB_STEP_SUMMARY", &summary),
+    );
     assert!(stdout(&output).starts_with("::error title=lost-write × 1::"), "{}", stdout(&output));
     assert!(std::fs::read_to_string(&summary).unwrap().starts_with("## INVALID"));
 }

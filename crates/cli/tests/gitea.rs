@@ -110,7 +110,7 @@ impl Gitea {
 
     /// What the command prints; it must succeed.
     fn done(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().unwrap();
+        let output = ended(&mut self.command(args));
         assert!(output.status.success(), "{args:?}: {}{}", stdout(&output), stderr(&output));
         stdout(&output)
     }

@@ -36,7 +36,7 @@ const LISTENERS: [(&str, &str); 6] = [
 ];
 
 fn done(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = ended(command);
     assert!(output.status.success(), "{command:?}: {}{}", stdout(&output), stderr(&output));
 }
 

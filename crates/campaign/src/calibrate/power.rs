@@ -34,9 +34,14 @@ pub fn power(
         misses.iter().map(|(bug, missed)| ((*bug).to_owned(), 1.0 - missed)).collect();
     let known = (calibration.bugs.len() + calibration.not_run.len()) as u64;
     let sure = chances.values().filter(|chance| **chance >= SURE).count() as u64;
+    let elsewhere = match known - chances.len() as u64 {
+        0 => String::new(),
+        1 => "1 shows under workloads or faults that it does not have; ".to_owned(),
+        n => format!("{n} show under workloads or faults that it does not have; "),
+    };
     let statement = format!(
-        "this plan finds {sure} of {known} known bug classes with probability ≥ {SURE} in {}; of {} runs on a correct \
-         cluster {} were accused (calibration {})",
+        "this plan finds {sure} of {known} known bug classes with probability ≥ {SURE} in {}; {elsewhere}of {} runs on a \
+         correct cluster {} were accused (calibration {})",
         humantime::format_duration(std::time::Duration::from_millis(plan.time_limit_ms)),
         calibration.accused.runs,
         calibration.accused.found,
@@ -154,7 +159,10 @@ mod tests {
         assert!(chance(&few, bug) < SURE && chance(&many, bug) >= SURE, "{few:?} {many:?}");
         // The bug that needs no fault has its trials from the time alone.
         assert!(chance(&many, "duplicate-on-retry") > chance(&few, "duplicate-on-retry"));
-        assert!(many.statement.contains("of 2 known bug classes with probability ≥ 0.95 in 3m"));
+        assert!(
+            many.statement
+                .contains("of 2 known bug classes with probability ≥ 0.95 in 3m; of 20 runs")
+        );
         let unseen = Coverage {
             faults_injected: long.schedule.len() as u64,
             faults_witnessed: 0,
@@ -162,6 +170,9 @@ mod tests {
         };
         assert_eq!(chance(&power(&c, &long, Some(&unseen)), bug), 0.0);
         let elsewhere = plan("time_limit = \"60s\"\nnemesis = [\"pause\"]");
-        assert_eq!(chance(&power(&c, &elsewhere, None), bug), 0.0);
+        let elsewhere = power(&c, &elsewhere, None);
+        assert_eq!(chance(&elsewhere, bug), 0.0);
+        let told = "1 shows under workloads or faults that it does not have; of 20 runs";
+        assert!(elsewhere.statement.contains(told), "{}", elsewhere.statement);
     }
 }

@@ -63,7 +63,13 @@ pub(crate) fn ended(command: &mut Command) -> Output {
 
 /// The same for a command that has a shorter time.
 pub(crate) fn ended_within(command: &mut Command, limit: Duration) -> Output {
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    ended_if_started(command, limit).unwrap()
+}
+
+/// The same for a program that may be missing: an error where it does not start.
+pub(crate) fn ended_if_started(command: &mut Command, limit: Duration) -> std::io::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn()?;
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     let (over, watched) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -71,7 +77,7 @@ pub(crate) fn ended_within(command: &mut Command, limit: Duration) -> Output {
             let _ = kill(pid, Signal::SIGKILL);
         }
     });
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output();
     drop(over);
     watch.join().unwrap();
     output
