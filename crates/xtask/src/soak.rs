@@ -58,9 +58,19 @@ pub(crate) fn run(minutes: u32) -> Result<()> {
     println!("400 operations/s for {minutes} min after {WARM_UP} min of warm-up");
     println!("resident set at the end: {last:.1} MiB");
     println!("slope: {:.2} ± {:.2} MiB an hour (95 %)", slope * 60.0, half * 60.0);
-    let verdict = if slope.abs() <= half { "indistinguishable from" } else { "not" };
-    println!("the slope is {verdict} zero");
+    println!("{}", verdict(slope, half));
     Ok(())
+}
+
+/// What a slope means whose 95 % interval is so wide in each direction.
+fn verdict(slope: f64, half: f64) -> &'static str {
+    if slope.abs() <= half {
+        "the slope is indistinguishable from zero"
+    } else if slope > 0.0 {
+        "the slope is not zero: memory grows"
+    } else {
+        "the slope is not zero: memory falls (is the machine busier than it was?)"
+    }
 }
 
 /// The resident set of a process in KiB.
@@ -112,8 +122,12 @@ mod tests {
         };
         let (flat, half) = slope(&noisy(0.0)).unwrap();
         assert!(flat.abs() < half, "{flat} ± {half}");
+        assert!(verdict(flat, half).ends_with("indistinguishable from zero"));
         let (grown, half) = slope(&noisy(1.0)).unwrap();
         assert!(grown > half && (grown - 1.0).abs() < half, "{grown} ± {half}");
+        assert!(verdict(grown, half).ends_with("memory grows"));
+        let (fallen, half) = slope(&noisy(-1.0)).unwrap();
+        assert!(verdict(fallen, half).contains("memory falls"));
     }
 
     #[test]
