@@ -4,7 +4,7 @@ use super::summary::{Calibration, CellResult};
 use perjury_checker::Calibrated;
 use perjury_checker::report::Coverage;
 use perjury_worker::plan::WorkerPlan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From here on a bug counts as one that the plan finds.
 const SURE: f64 = 0.95;
@@ -34,10 +34,18 @@ pub fn power(
         misses.iter().map(|(bug, missed)| ((*bug).to_owned(), 1.0 - missed)).collect();
     let known = (calibration.bugs.len() + calibration.not_run.len()) as u64;
     let sure = chances.values().filter(|chance| **chance >= SURE).count() as u64;
-    let elsewhere = match known - chances.len() as u64 {
+    let within: BTreeSet<&str> = calibration
+        .cells
+        .iter()
+        .filter(|cell| trials(cell, plan, None) > 0.0)
+        .map(|cell| cell.bug.name())
+        .collect();
+    let elsewhere = match calibration.bugs.len() - within.len() {
         0 => String::new(),
-        1 => "1 shows under workloads or faults that it does not have; ".to_owned(),
-        n => format!("{n} show under workloads or faults that it does not have; "),
+        n => {
+            let were = if n == 1 { "was" } else { "were" };
+            format!("{n} {were} calibrated with another workload, other faults or more time; ")
+        }
     };
     let statement = format!(
         "this plan finds {sure} of {known} known bug classes with probability ≥ {SURE} in {}; {elsewhere}of {} runs on a \
@@ -168,11 +176,13 @@ mod tests {
             faults_witnessed: 0,
             ..Coverage::default()
         };
-        assert_eq!(chance(&power(&c, &long, Some(&unseen)), bug), 0.0);
+        let unseen = power(&c, &long, Some(&unseen));
+        assert_eq!(chance(&unseen, bug), 0.0);
+        assert!(!unseen.statement.contains("another workload"), "{}", unseen.statement);
         let elsewhere = plan("time_limit = \"60s\"\nnemesis = [\"pause\"]");
         let elsewhere = power(&c, &elsewhere, None);
         assert_eq!(chance(&elsewhere, bug), 0.0);
-        let told = "1 shows under workloads or faults that it does not have; of 20 runs";
+        let told = "1 was calibrated with another workload, other faults or more time; of 20 runs";
         assert!(elsewhere.statement.contains(told), "{}", elsewhere.statement);
     }
 }
