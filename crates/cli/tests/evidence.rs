@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::{Arc, Mutex};
 use support::{binary, ended, perjury, stderr, stdout};
 
@@ -158,7 +158,7 @@ fn ticket(
     let app = axum::Router::new().fallback(tracker).with_state(mock.clone());
     runtime.spawn(async move { axum::serve(listener, app).await });
     let history = lost_write();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perjury"));
+    let mut command = binary();
     command.args(["ticket", arg(&history), "--tracker", kind, "--url", &url, "--project", project]);
     command.args(more);
     for variable in ["PERJURY_GITHUB_TOKEN", "PERJURY_GITEA_TOKEN", "PERJURY_JIRA_TOKEN"] {

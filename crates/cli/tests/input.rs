@@ -4,9 +4,8 @@
 
 mod support;
 
-use support::{perjury, stderr, stdout};
+use support::{HEADER, perjury, stderr, stdout};
 
-const HEADER: &str = "{\"perjury\":\"history\",\"format\":\"1.0\"}\n";
 const SEND: &str = "{\"index\":0,\"time\":5,\"process\":0,\"type\":\"invoke\",\"f\":\"send\",\"value\":[[\"send\",\"t-0\",1]]}\n";
 
 /// Checks a file with this content; gives the exit code and stderr.

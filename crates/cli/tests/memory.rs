@@ -6,9 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use support::{binary, ended, stderr};
-
-const HEADER: &str = "{\"perjury\":\"history\",\"format\":\"1.0\"}\n";
+use support::{HEADER, binary, ended, stderr};
 
 #[test]
 fn all_of_the_program_allocates_where_free_pages_go_back_to_the_system() {

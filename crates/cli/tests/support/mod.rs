@@ -13,6 +13,9 @@ use std::time::Duration;
 /// No call of the binary takes as long as this on any machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The first line of a history.
+pub(crate) const HEADER: &str = "{\"perjury\":\"history\",\"format\":\"1.0\"}\n";
+
 /// How many clusters the tests of one binary have at a time: their clients wait most of the time, on two cores.
 const AT_A_TIME: usize = 2;
 static TAKEN: Mutex<usize> = Mutex::new(0);
